@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_COMMON_ENV_BPF_H
+#define KB_COMMON_ENV_BPF_H
+
+/*
+ * The one place that knows whether the programs are built for the kernel or, for
+ * tests without root, as ordinary C over recorded memory (tests/host_bpf/env.h).
+ */
+#ifdef __bpf__
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+
+/*
+ * Hides a value from the compiler, so that a mask or check after it is not
+ * optimized away: the verifier needs to see it on the value that is used.
+ */
+#define KB_OPAQUE(x) asm volatile("" : "+r"(x))
+
+#define kb_read_user(dst, size, address) bpf_probe_read_user(dst, size, (const void *)(address))
+
+/*
+ * The verifier knows it by this name and size (include/uapi/linux/bpf.h, Linux 6.4); Debian 12's
+ * header is older. Weak: a kernel without them loads what does not call them.
+ */
+struct bpf_iter_num {
+	__u64 opaque[1];
+} __attribute__((aligned(8)));
+extern int bpf_iter_num_new(struct bpf_iter_num *it, int start, int end) __ksym __weak;
+extern int *bpf_iter_num_next(struct bpf_iter_num *it) __ksym __weak;
+extern void bpf_iter_num_destroy(struct bpf_iter_num *it) __ksym __weak;
+
+/*
+ * Does the kernel have this function? Decided while loading: the loader puts in 0 or the function's
+ * address, and the verifier drops the branch that is not taken (Linux 6.4, commit 58aa2afbb1e6).
+ */
+#define KB_HAVE_KFUNC(function) (!!(function))
+#else
+#include "host_bpf/env.h"
+#endif
+
+#include "shared/types.h"
+
+#endif

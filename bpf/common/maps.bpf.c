@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#define KB_DEFINE_MAPS
+#include "common/maps.bpf.h"
+
+const volatile struct kb_config config = {};
+volatile struct kb_control control = {};

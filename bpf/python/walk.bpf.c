@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+
+/*
+ * The walk over the interpreter's frames.
+ *
+ * A read of user memory costs 70 to 80 ns whatever its size, so the cost of a
+ * walk is the number of reads. From 3.11 on frames lie next to each other in the
+ * thread's data stack, callers below their callees: reading from the start of
+ * the page up to the end of the frame at hand brings in most of its callers too.
+ * The window stays as long as the next frame lies in it.
+ *
+ * For the verifier: the loop is an open-coded iterator, so that its body is
+ * checked once and not once per frame. That works only if what the loop carries
+ * is unknown from the start, hence `unknown_zero`; offsets that come from the
+ * layout are masked to the window just before their use. Kernels before 6.4 have
+ * no iterators: there bpf_loop (Linux 5.17) calls the same step, with what the loop
+ * carries on the stack instead of in registers.
+ */
+#include "common/env.bpf.h"
+#include "python/walk.bpf.h"
+
+static volatile kb_u64 unknown_zero;
+
+/* Set before loading, by tests: walk as on a kernel that has no iterators. */
+const volatile kb_u32 kb_walk_without_iterators = 0;
+
+/*
+ * Frames of one arena or data stack lie this close together. One that lies further
+ * away, such as an entry frame on the C stack, is read alone: the page below it
+ * holds no frames, and its cache lines are cold.
+ */
+#define NEAR (256 << 10)
+
+#define UNROLL 4 /* frames in a turn of the loop: a quarter less time at 205 frames */
+#define HASH_FACTOR                                                                                \
+	0x9E3779B97F4A7C15ULL /* 2^64 / golden ratio: spreads neighbouring addresses               \
+			       */
+
+static __always_inline kb_u64 mix(kb_u64 hash, kb_u64 word)
+{
+	kb_u64 h = (hash ^ word) * HASH_FACTOR;
+
+	return h ^ (h >> 29);
+}
+
+/* Field of the frame at `at` in the window; every field ends before KB_FRAME_SPAN. */
+static __always_inline kb_u64 field(kb_u8 *at, kb_u64 offset)
+{
+	KB_OPAQUE(offset);
+	return *(kb_u64 *)(at + (offset & (KB_FRAME_SPAN - 8)));
+}
+
+/*
+ * Makes the frame's first `span` bytes part of the window: no more than its fields, because what
+ * lies behind the newest frame may not be in memory. Returns its offset there, or -1.
+ */
+static __always_inline kb_s64 in_window(struct kb_walk *walk, kb_u64 frame, kb_u64 span,
+					kb_u64 *base, kb_u64 *end)
+{
+	kb_u64 offset = frame - *base, size;
+
+	if (offset + span <= *end && offset < KB_PAGE_SIZE)
+		return offset;
+	offset = *end && offset + NEAR > 2 * NEAR ? 0 : frame & (KB_PAGE_SIZE - 1);
+	*base = frame - offset;
+	size = offset + span;
+	KB_OPAQUE(size);
+	if (size > sizeof(walk->window) || kb_read_user(walk->window, size, *base))
+		return -1;
+	*end = size;
+	return offset;
+}
+
+static __always_inline kb_u64 lasti(kb_u64 instr, kb_u64 code, const struct kb_layout *layout)
+{
+	kb_u64 unit;
+
+	if (layout->lasti_kind == KB_LASTI_POINTER)
+		unit = (kb_u64)((kb_s64)(instr - code - layout->code_instructions) >> 1);
+	else if ((kb_s32)instr < 0)
+		return KB_LASTI_START;
+	else
+		unit = (kb_u32)instr >> (layout->lasti_kind == KB_LASTI_BYTES);
+	if (unit < KB_LASTI_START)
+		return unit;
+	/* One unit before the first: the frame is set up and has executed nothing. */
+	return unit == ~0ULL ? KB_LASTI_START : KB_LASTI_UNKNOWN;
+}
+
+/* What the walk carries from frame to frame: in registers where the loop is an iterator. */
+struct walk_state {
+	struct kb_walk *walk;
+	const struct kb_layout *layout;
+	kb_u64 frame; /* the next one; 0: none */
+	kb_u64 last;
+	kb_u64 span;
+	kb_u64 skip_owner;
+	kb_u64 hash, base, end, n;
+	kb_u64 status; /* enum kb_walk_status */
+};
+
+/* Takes one frame. True at the end of the walk. */
+static __always_inline int walk_step(struct walk_state *s)
+{
+	const struct kb_layout *layout = s->layout;
+	kb_u64 offset, code, instr, owner, word;
+	kb_u8 *at;
+
+	if (!s->frame || s->frame == s->last)
+		return 1;
+	offset = in_window(s->walk, s->frame, s->span, &s->base, &s->end);
+	if ((kb_s64)offset < 0) {
+		s->status = KB_WALK_FRAME_UNREADABLE;
+		return 1;
+	}
+	KB_OPAQUE(offset);
+	at = s->walk->window + (offset & (KB_PAGE_SIZE - 1));
+	code = field(at, layout->frame_code) & ~7ULL;
+	instr = field(at, layout->frame_instr);
+	owner = layout->frame_owner;
+	KB_OPAQUE(owner);
+	owner = at[owner & (KB_FRAME_SPAN - 1)];
+	s->frame = field(at, layout->frame_previous);
+	if (owner >= s->skip_owner)
+		return 0;
+	word = code << (KB_LASTI_BITS - 3) | lasti(instr, code, layout);
+	offset = s->n;
+	KB_OPAQUE(offset);
+	s->walk->words[offset & (KB_FRAMES_MAX - 1)] = word;
+	s->n++;
+	s->hash = mix(s->hash, word);
+	return 0;
+}
+
+static __always_inline void walk_start(struct walk_state *s, struct kb_walk *walk,
+				       const struct kb_layout *layout, kb_u32 seed)
+{
+	s->walk = walk;
+	s->layout = layout;
+	s->frame = walk->frame;
+	s->last = walk->last_frame;
+	s->span = layout->frame_size;
+	s->skip_owner = layout->skip_owner ? layout->skip_owner : 256;
+	/* Each read apart: copies of one unknown would be tied together. */
+	s->hash = mix(unknown_zero, seed);
+	s->base = unknown_zero + 1;
+	s->end = unknown_zero;
+	s->n = unknown_zero;
+	s->status = unknown_zero;
+}
+
+static __always_inline int walk_end(const struct walk_state *s)
+{
+	s->walk->head.n_frames = s->n;
+	s->walk->head.hash = s->hash;
+	if (s->status)
+		return s->status;
+	if (s->frame && s->frame != s->last)
+		return KB_WALK_TRUNCATED;
+	return s->n ? KB_WALK_OK : KB_WALK_NO_FRAME;
+}
+
+static __always_inline int walk_by_iterator(struct kb_walk *walk, const struct kb_layout *layout,
+					    kb_u32 seed)
+{
+	struct walk_state state;
+	struct bpf_iter_num it;
+
+	walk_start(&state, walk, layout, seed);
+	bpf_iter_num_new(&it, 0, KB_FRAMES_MAX / UNROLL);
+	while (bpf_iter_num_next(&it)) {
+#pragma unroll
+		for (int i = 0; i < UNROLL; i++) {
+			if (walk_step(&state))
+				goto done;
+		}
+	}
+done:
+	bpf_iter_num_destroy(&it);
+	return walk_end(&state);
+}
+
+static long loop_step(kb_u64 index, struct walk_state *state)
+{
+#pragma unroll
+	for (int i = 0; i < UNROLL; i++) {
+		if (walk_step(state))
+			return 1;
+	}
+	return 0;
+}
+
+/* A function of its own: the state that is passed to bpf_loop must lie on the stack. */
+static __noinline int walk_by_loop(struct kb_walk *walk, const struct kb_layout *layout,
+				   kb_u32 seed)
+{
+	struct walk_state state;
+
+	walk_start(&state, walk, layout, seed);
+	bpf_loop(KB_FRAMES_MAX / UNROLL, loop_step, &state, 0);
+	return walk_end(&state);
+}
+
+__noinline int kb_walk_frames(struct kb_walk *walk, const struct kb_layout *layout, kb_u32 seed)
+{
+	if (!walk || !layout)
+		return KB_WALK_FRAME_UNREADABLE;
+	if (!kb_walk_without_iterators && KB_HAVE_KFUNC(bpf_iter_num_new))
+		return walk_by_iterator(walk, layout, seed);
+	return walk_by_loop(walk, layout, seed);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_PYTHON_WALK_BPF_H
+#define KB_PYTHON_WALK_BPF_H
+
+#include "common/env.bpf.h"
+#include "shared/events.h"
+#include "shared/layout.h"
+#include "shared/process.h"
+
+#define KB_PAGE_SIZE                                                                               \
+	4096 /* the smallest page: a read that ends in it faults as a whole or not at all */
+#define KB_FRAME_SPAN                                                                              \
+	128 /* bytes of a frame that a window must hold; layouts are checked against it */
+#define KB_TSTATE_SPAN 256 /* bytes of a thread state that one read takes; likewise */
+
+enum kb_walk_status {
+	KB_WALK_OK = 0,
+	KB_WALK_TRUNCATED,
+	KB_WALK_NOT_PYTHON_THREAD,
+	KB_WALK_TSTATE_UNREADABLE,
+	KB_WALK_FRAME_UNREADABLE,
+	KB_WALK_NO_FRAME,
+};
+
+/* Scratch of one walk and its result. `head` and `words` are sent as they stand. */
+struct kb_walk {
+	struct kb_data_stack head;
+	kb_u64 words[KB_FRAMES_MAX];
+	kb_u64 frame;	      /* where to start: set by kb_find_thread */
+	kb_u64 last_frame;    /* where to stop, not part of the stack; 0: at the end of the chain */
+	kb_u64 caller_cframe; /* 3.11 and 3.12: of the C call before, else 0 */
+	kb_u64 checks;	      /* counts samples on this CPU: whose frame is verified */
+	kb_u8 tstate[KB_TSTATE_SPAN];
+	kb_u8 window[KB_PAGE_SIZE + KB_FRAME_SPAN];
+};
+
+/*
+ * Finds the current thread's innermost frame (into walk->frame). tp is the
+ * thread pointer, tid the host's thread id (a cache key). Returns enum
+ * kb_walk_status.
+ */
+int kb_find_thread(struct kb_walk *walk, struct kb_proc *proc, const struct kb_layout *layout,
+		   kb_u64 tp, kb_u32 tid);
+
+/*
+ * After a walk that met unreadable memory: makes walk->frame the one that called
+ * into the interpreter. False when there is no other place to start.
+ */
+int kb_find_caller(struct kb_walk *walk, const struct kb_layout *layout);
+
+/*
+ * Walks from walk->frame to the root: fills words, head.n_frames and
+ * head.hash, seeded with the process id. Returns enum kb_walk_status.
+ */
+int kb_walk_frames(struct kb_walk *walk, const struct kb_layout *layout, kb_u32 seed);
+
+#endif

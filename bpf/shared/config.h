@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_SHARED_CONFIG_H
+#define KB_SHARED_CONFIG_H
+
+#include "types.h"
+
+/* Which processes are observed. */
+enum kb_filter {
+	KB_FILTER_PIDS = 0,   /* those in the map of followed thread groups */
+	KB_FILTER_CGROUP = 1, /* those in a cgroup or below */
+	KB_FILTER_ALL = 2,
+};
+
+/* Constant for a run: set before the programs are loaded, so the verifier drops what is off. */
+struct kb_config {
+	kb_u64 cgroup_id;
+	kb_u32 cgroup_level; /* depth below the root of the hierarchy */
+	kb_u32 filter;	     /* enum kb_filter */
+	kb_u32 children;     /* with KB_FILTER_PIDS: follow forks */
+	kb_u32 tid;	     /* 0, or only this thread */
+	kb_u32 self_tgid;    /* keelback itself, never a target */
+	kb_u32 tick_min_ns;  /* tick mode: interrupts closer together than this are other timers */
+	kb_u32 stacks_high;  /* new stacks in a generation that call for an early drain */
+	kb_u32 ring_high;    /* bytes waiting in the data ring that call for an early drain */
+};
+KB_ASSERT_SIZE(struct kb_config, 40);
+
+/* Shared with user space while running. */
+struct kb_control {
+	kb_u32 generation;	/* parity picks the table of counts; user space flips it */
+	kb_u32 next_proc;	/* process ids are taken from here, atomically, by both sides */
+	kb_u32 drain_requested; /* a notice asking for a drain is under way */
+	kb_u32 new_stacks[2];	/* of each parity */
+	kb_u32 watch_births;	/* threads that start are noted */
+};
+KB_ASSERT_SIZE(struct kb_control, 24);
+
+/* A thread that was started while births were watched. */
+struct kb_birth {
+	kb_u64 time;   /* CLOCK_MONOTONIC, ns */
+	kb_u32 parent; /* thread */
+	kb_u32 reserved;
+};
+KB_ASSERT_SIZE(struct kb_birth, 16);
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_SHARED_EVENTS_H
+#define KB_SHARED_EVENTS_H
+
+#include "types.h"
+
+/*
+ * Records that BPF sends to user space. Two rings: `data` carries what the
+ * profile is made of, in order (a process before its code objects, a code
+ * object before the stacks that hold it), and is read in bulk; `notices` wakes
+ * the reader at once for what it must act on.
+ */
+
+/*
+ * A frame in a stack: the code object's address / 8 in the high 44 bits, the
+ * code unit (2 bytes) being executed in the low 20. 47-bit addresses and the
+ * 8-byte alignment of every version's allocator make that exact.
+ */
+#define KB_LASTI_BITS	     20
+#define KB_LASTI_MASK	     0xfffffu
+#define KB_LASTI_UNKNOWN     0xfffffu /* beyond the range: line unknown */
+#define KB_LASTI_START	     0xffffeu /* before the first instruction: line is the first line */
+#define KB_FRAME_CODE(word)  (((word) >> KB_LASTI_BITS) << 3)
+#define KB_FRAME_LASTI(word) ((kb_u32)((word)&KB_LASTI_MASK))
+
+#define KB_FRAMES_MAX                                                                              \
+	2048 /* Python's default recursion limit is 1,000; a per-CPU value ends at 32 kB */
+#define KB_FILENAME_MAX                                                                            \
+	1024 /* bytes as stored in the target; PATH_MAX names are cut, and marked                  \
+	      */
+#define KB_QUALNAME_MAX 512
+#define KB_LINES_CHUNK	8192 /* bytes of a line table in one record */
+#define KB_LINES_CHUNKS                                                                            \
+	64	       /* 512 kB of line table: the largest of the standard library has 60 kB      \
+			*/
+#define KB_COMM_MAX 16 /* TASK_COMM_LEN */
+
+enum kb_data_kind {
+	KB_DATA_PROC = 1,
+	KB_DATA_CODE = 2,
+	KB_DATA_LINES = 3,
+	KB_DATA_STACK = 4,
+	KB_DATA_THREAD = 5,
+};
+
+/* A process that BPF set up itself (started or forked while observed). */
+struct kb_data_proc {
+	kb_u32 kind;
+	kb_u32 proc; /* id */
+	kb_u64 start_time;
+	kb_u32 tgid;
+	kb_u32 parent_tgid;
+	kb_u32 ns_tgid; /* in its own PID namespace */
+	kb_u32 image;
+	kb_u64 cgroup;
+	char comm[KB_COMM_MAX];
+	kb_u32 forked_from; /* id of the parent whose memory it began with, 0: executed by itself */
+	kb_u32 reserved;
+};
+KB_ASSERT_SIZE(struct kb_data_proc, 64);
+
+struct kb_data_thread {
+	kb_u32 kind;
+	kb_u32 proc;
+	kb_u32 tid;
+	kb_u32 ns_tid;
+	char comm[KB_COMM_MAX];
+};
+KB_ASSERT_SIZE(struct kb_data_thread, 32);
+
+#define KB_CODE_FILENAME_CUT	   1u
+#define KB_CODE_NAME_CUT	   2u
+#define KB_CODE_INCOMPLETE	   4u /* a part was not readable from interrupt context */
+#define KB_CODE_KIND(flags, shift) (((flags) >> (shift)) & 0xf)
+#define KB_CODE_FILENAME_KIND                                                                      \
+	8 /* 4 bits from here: bytes per character, 1, 2 or 4; 0: not read                         \
+	   */
+#define KB_CODE_NAME_KIND      12
+#define KB_CODE_FILENAME_ASCII 0x10000u
+#define KB_CODE_NAME_ASCII     0x20000u
+
+/* A code object when first seen, or when another one is found at its address. */
+struct kb_data_code {
+	kb_u32 kind;
+	kb_u32 proc;
+	kb_u64 address;
+	kb_u64 fingerprint;
+	kb_u32 flags;
+	kb_s32 first_line;
+	kb_u32 filename_bytes; /* as sent */
+	kb_u32 name_bytes;
+	kb_u32 lines_bytes; /* whole line table; its bytes follow in kb_data_lines records */
+	kb_u32 layout;
+	/* filename, then name, in the target's own encoding (see flags) */
+};
+KB_ASSERT_SIZE(struct kb_data_code, 48);
+
+struct kb_data_lines {
+	kb_u32 kind;
+	kb_u32 proc;
+	kb_u64 address;
+	kb_u64 fingerprint;
+	kb_u32 offset;
+	kb_u32 bytes;
+};
+KB_ASSERT_SIZE(struct kb_data_lines, 32);
+
+#define KB_STACK_TRUNCATED 1u
+
+/* The frames of a stack that is new in its generation, leaf first. */
+struct kb_data_stack {
+	kb_u32 kind;
+	kb_u32 proc;
+	kb_u64 hash;
+	kb_u32 generation;
+	kb_u32 flags;
+	kb_u32 n_frames;
+	kb_u32 reserved;
+	/* kb_u64 words[n_frames] */
+};
+KB_ASSERT_SIZE(struct kb_data_stack, 32);
+
+/* Key of the sample counts of one generation. */
+struct kb_stack_key {
+	kb_u64 hash;
+	kb_u32 proc;
+	kb_u32 tid;
+};
+KB_ASSERT_SIZE(struct kb_stack_key, 16);
+
+enum kb_notice_kind {
+	KB_NOTICE_EXEC = 1, /* an observed process executes a file that user space does not know */
+	KB_NOTICE_UNKNOWN = 2, /* a sample hit a process that is not identified */
+	KB_NOTICE_EXIT = 3,    /* a followed process ended */
+	KB_NOTICE_DATA = 4,    /* the data ring or a table fills: drain now */
+	KB_NOTICE_CODE = 5,    /* a code object that is not in memory, and wants to be read soon */
+};
+
+struct kb_notice {
+	kb_u32 kind;
+	kb_u32 tgid;
+	kb_u64 start_time;
+	union {
+		kb_u64 exe_inode; /* exec */
+		kb_u64 code;	  /* code: its address */
+	};
+	union {
+		kb_u32 exe_device; /* exec: kernel's dev_t */
+		kb_u32 proc;	   /* code: process id */
+	};
+	kb_u32 reserved;
+};
+KB_ASSERT_SIZE(struct kb_notice, 32);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_SHARED_LEDGER_H
+#define KB_SHARED_LEDGER_H
+
+/*
+ * The ledger of a sampling run: every sample taken on a thread of a target ends
+ * in exactly one of these counters, so
+ *
+ *     attempted = good + truncated + every failure
+ *
+ * holds in every output (`attempted` is their sum and is not counted apart).
+ * One table, from which BPF, user space, the recording and every writer take
+ * the names. Append only: recordings store the short names.
+ *
+ *   X(symbol, short name, class, what it means to a user)
+ *
+ * Classes: GOOD is reported in full, PARTIAL is reported with a mark, FAILED is
+ * not in the profile, NOTE counts something beside the samples and is not part of the sum.
+ */
+#define KB_LEDGER_TABLE(X)                                                                         \
+	X(GOOD, "good", GOOD, "complete stacks")                                                   \
+	X(TRUNCATED, "truncated", PARTIAL, "stacks deeper than the limit, without their roots")    \
+	X(NO_FRAME, "no_frame", FAILED, "thread runs no Python code (starting or finalizing)")     \
+	X(NOT_PYTHON_THREAD, "not_python_thread", FAILED,                                          \
+	  "native thread without a Python thread state")                                           \
+	X(NOT_IDENTIFIED, "not_identified", FAILED,                                                \
+	  "interpreter not identified yet, or not Python")                                         \
+	X(UNSUPPORTED, "unsupported", FAILED, "interpreter that keelback refuses")                 \
+	X(TSTATE_UNREADABLE, "tstate_unreadable", FAILED, "thread state could not be read")        \
+	X(FRAME_UNREADABLE, "frame_unreadable", FAILED, "frame memory could not be read")          \
+	X(BAD_FRAME, "bad_frame", FAILED, "frame that holds no code object")                       \
+	X(STACKS_FULL, "stacks_full", FAILED, "table of stacks full: use a lower rate")            \
+	X(RING_FULL, "ring_full", FAILED, "ring buffer full: the reader was too slow")             \
+	X(NO_SCRATCH, "no_scratch", FAILED, "sample taken inside another sample")                  \
+	X(LOST_STACK, "lost_stack", FAILED, "stack counted but its frames did not arrive")         \
+	X(UNNAMED_FRAMES, "unnamed_frames", NOTE, "frames shown by address: name not readable")    \
+	X(LOST_EVENTS, "lost_events", NOTE, "process events that did not fit the ring")
+
+enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
+
+enum kb_ledger_reason {
+#define X(symbol, name, class, text) KB_L_##symbol,
+	KB_LEDGER_TABLE(X)
+#undef X
+		KB_L_COUNT
+};
+
+#endif

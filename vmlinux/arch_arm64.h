@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_VMLINUX_ARCH_ARM64_H
+#define KB_VMLINUX_ARCH_ARM64_H
+
+/* The kernel's anonymous struct `uw` holds TPIDR_EL0 as tp_value. */
+struct thread_struct {
+	struct {
+		unsigned long tp_value;
+	} uw;
+} KB_CORE;
+
+/* The registers a uprobe is given: the part of pt_regs that is user-space ABI. */
+struct user_pt_regs {
+	__u64 regs[31];
+	__u64 sp;
+	__u64 pc;
+	__u64 pstate;
+} KB_CORE;
+#define KB_INSTRUCTION_POINTER(ctx) (((struct user_pt_regs *)(ctx))->pc)
+
+#define KB_THREAD_POINTER(task) ((task)->thread.uw.tp_value)
+
+/*
+ * glibc places struct pthread (0x7c0 bytes in 2.36) right below the thread
+ * pointer. Compiled, not yet run: see docs/SUPPORT_MATRIX.md.
+ */
+#define KB_PTHREAD_SIZE		   0x7c0
+#define KB_PTHREAD_SELF(tp)	   ((tp)-KB_PTHREAD_SIZE)
+#define KB_PTHREAD_SPECIFIC_INLINE (0x310 - KB_PTHREAD_SIZE)
+#define KB_PTHREAD_SPECIFIC_BLOCKS (0x510 - KB_PTHREAD_SIZE)
+
+/* Variant 1: the thread pointer points at the dtv's pointer, static blocks lie above. */
+#define KB_DTV_OFFSET	    0
+#define KB_DTV_ENTRY_SIZE   16
+#define KB_STATIC_TLS_BELOW 0
+
+#endif

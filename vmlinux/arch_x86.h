@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_VMLINUX_ARCH_X86_H
+#define KB_VMLINUX_ARCH_X86_H
+
+struct thread_struct {
+	unsigned long fsbase;
+} KB_CORE;
+
+/* The timer interrupt's entry (arch/x86/include/asm/trace/irq_vectors.h); other processors have no
+ * such tracepoint. */
+#define KB_TICK_SECTION "tp_btf/local_timer_entry"
+
+/* The registers a uprobe is given. */
+struct pt_regs {
+	unsigned long ip;
+} KB_CORE;
+#define KB_INSTRUCTION_POINTER(regs) ((regs)->ip)
+
+/* A system call and clone() both store the FS base here at once, so it is right for a running
+ * thread. */
+#define KB_THREAD_POINTER(task) ((task)->thread.fsbase)
+
+/* glibc and musl: pthread_self() is the thread pointer itself. */
+#define KB_PTHREAD_SELF(tp) (tp)
+
+/*
+ * glibc's struct pthread (nptl/descr.h, the same offsets since 2.1 because they
+ * are part of the debugging interface): 32 inline pthread_setspecific() slots
+ * of {sequence, value}, then pointers to further blocks of 32.
+ */
+#define KB_PTHREAD_SPECIFIC_INLINE 0x310
+#define KB_PTHREAD_SPECIFIC_BLOCKS 0x510
+
+/* The dynamic thread vector's pointer; entries are {value, to_free} in glibc. Static blocks lie
+ * below the thread pointer. */
+#define KB_DTV_OFFSET	    8
+#define KB_DTV_ENTRY_SIZE   16
+#define KB_STATIC_TLS_BELOW 1
+
+#endif
