@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/error.h"
+#include "base/log.h"
+#include "kernel/load.h"
+#include "kernel/sample_programs.h"
+#include "kernel/uprobe.h"
+#include "gen/sample.skel.h" /* needs the shared types from the headers above */
+
+#define DRAIN_BATCH 4096 /* keys taken from the table of counts by one call */
+
+struct kb_sample_programs {
+	struct kb_sample_bpf *bpf;
+	struct ring_buffer *data;
+	struct ring_buffer *notices;
+	struct bpf_link *tick;
+	struct kb_uprobes *uprobes;
+	uint32_t draining; /* parity of the generation that was ended last */
+	uint64_t *cpu_values;
+	struct kb_stack_key *keys;
+	uint64_t *counts;
+	kb_notice_fn notice_fn;
+	kb_record_fn record_fn;
+	void *context;
+};
+
+static int on_notice(void *context, void *record, size_t size)
+{
+	struct kb_sample_programs *p = context;
+
+	if (size >= sizeof(struct kb_notice))
+		p->notice_fn(record, p->context);
+	return 0;
+}
+
+static int on_record(void *context, void *record, size_t size)
+{
+	struct kb_sample_programs *p = context;
+
+	p->record_fn(record, size, p->context);
+	return 0;
+}
+
+static struct kb_error *configure(struct kb_sample_programs *p,
+				  const struct kb_sample_programs_opts *opts)
+{
+	struct kb_sample_bpf *bpf = p->bpf;
+
+	bpf->rodata->config = opts->config;
+	bpf->bss->control.next_proc = 1;
+	bpf_program__set_autoload(bpf->progs.on_clock, !opts->tick);
+	bpf_program__set_autoload(bpf->progs.on_clock_empty, !opts->tick);
+	if (bpf_object__find_program_by_name(bpf->obj, "on_tick"))
+		bpf_program__set_autoload(bpf_object__find_program_by_name(bpf->obj, "on_tick"),
+					  opts->tick);
+	else if (opts->tick)
+		return kb_unsupported("no tick sampling on this processor: use --rate HZ");
+	if (bpf_map__set_max_entries(bpf->maps.counts_even, opts->counts_max) ||
+	    bpf_map__set_max_entries(bpf->maps.counts_odd, opts->counts_max) ||
+	    bpf_map__set_max_entries(bpf->maps.data, opts->data_bytes))
+		return kb_failed("cannot size the BPF maps");
+	if (kb_uprobe__have_multi())
+		bpf_program__set_expected_attach_type(bpf->progs.on_interpreter_init,
+						      KB_BPF_TRACE_UPROBE_MULTI);
+	return NULL;
+}
+
+static struct kb_error *open_rings(struct kb_sample_programs *p)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	p->data = ring_buffer__new(bpf_map__fd(p->bpf->maps.data), on_record, p, NULL);
+	p->notices = ring_buffer__new(bpf_map__fd(p->bpf->maps.notices), on_notice, p, NULL);
+	if (!p->data || !p->notices)
+		return kb_error__from_errno(errno, KB_STATUS_FAILED, "cannot map the BPF rings");
+	p->cpu_values = calloc(cpus > 0 ? cpus : 1, sizeof(*p->cpu_values));
+	p->keys = calloc(DRAIN_BATCH, sizeof(*p->keys));
+	p->counts = calloc(DRAIN_BATCH, sizeof(*p->counts));
+	if (!p->cpu_values || !p->keys || !p->counts)
+		return kb_error__no_memory();
+	return kb_uprobes__create(&p->uprobes);
+}
+
+struct kb_error *kb_sample_programs__create(const struct kb_sample_programs_opts *opts,
+					    struct kb_sample_programs **programs)
+{
+	struct kb_sample_programs *p = calloc(1, sizeof(*p));
+	struct kb_error *err;
+	int status;
+
+	if (!p)
+		return kb_error__no_memory();
+	kb_load__prepare();
+	p->bpf = kb_sample_bpf__open();
+	err = p->bpf ? configure(p, opts) : kb_load__failed(errno, "sampling");
+	if (!err) {
+		status = kb_sample_bpf__load(p->bpf);
+		err = status ? kb_load__failed(-status, "sampling") : open_rings(p);
+	}
+	if (err) {
+		kb_sample_programs__destroy(p);
+		return err;
+	}
+	*programs = p;
+	return NULL;
+}
+
+void kb_sample_programs__destroy(struct kb_sample_programs *p)
+{
+	if (!p)
+		return;
+	kb_uprobes__destroy(p->uprobes);
+	bpf_link__destroy(p->tick);
+	ring_buffer__free(p->data);
+	ring_buffer__free(p->notices);
+	kb_sample_bpf__destroy(p->bpf);
+	free(p->cpu_values);
+	free(p->keys);
+	free(p->counts);
+	free(p);
+}
+
+static struct kb_error *attach(struct bpf_program *program, struct bpf_link **link)
+{
+	struct bpf_link *made = bpf_program__attach(program);
+
+	if (!made)
+		return kb_error__from_errno(errno, KB_STATUS_UNSUPPORTED,
+					    "cannot attach the BPF program %s",
+					    bpf_program__name(program));
+	*link = made;
+	return NULL;
+}
+
+struct kb_error *kb_sample_programs__attach_tracker(struct kb_sample_programs *p)
+{
+	KB_TRY(attach(p->bpf->progs.on_exit, &p->bpf->links.on_exit));
+	KB_TRY(attach(p->bpf->progs.on_exec, &p->bpf->links.on_exec));
+	return attach(p->bpf->progs.on_fork, &p->bpf->links.on_fork);
+}
+
+struct kb_error *kb_sample_programs__attach_tick(struct kb_sample_programs *p, bool wanted)
+{
+	if (!wanted) {
+		bpf_link__destroy(p->tick);
+		p->tick = NULL;
+	}
+	if (!wanted || p->tick)
+		return NULL;
+	return attach(bpf_object__find_program_by_name(p->bpf->obj, "on_tick"), &p->tick);
+}
+
+int kb_sample_programs__clock_fd(const struct kb_sample_programs *p, bool empty)
+{
+	return bpf_program__fd(empty ? p->bpf->progs.on_clock_empty : p->bpf->progs.on_clock);
+}
+
+struct kb_error *kb_sample_programs__add_image(struct kb_sample_programs *p,
+					       const struct kb_image *image,
+					       const struct kb_layout *layout, const char *path,
+					       const uint64_t *offsets, uint32_t n)
+{
+	uint64_t cookies[KB_IMAGE_INIT_MAX];
+
+	if (image->id >= KB_IMAGES_MAX)
+		return kb_failed("more than %d different interpreters", KB_IMAGES_MAX);
+	if (bpf_map_update_elem(bpf_map__fd(p->bpf->maps.layouts), &image->layout, layout,
+				BPF_ANY) ||
+	    bpf_map_update_elem(bpf_map__fd(p->bpf->maps.images), &image->id, image, BPF_ANY))
+		return kb_error__from_errno(errno, KB_STATUS_FAILED, "cannot store an image");
+	for (uint32_t i = 0; i < n; i++)
+		cookies[i] = (uint64_t)i << 32 | image->id;
+	return kb_uprobes__attach(p->uprobes, p->bpf->progs.on_interpreter_init, path, offsets,
+				  cookies, n);
+}
+
+uint32_t kb_sample_programs__new_proc(struct kb_sample_programs *p)
+{
+	return __atomic_fetch_add(&p->bpf->bss->control.next_proc, 1, __ATOMIC_RELAXED);
+}
+
+bool kb_sample_programs__get_proc(struct kb_sample_programs *p, pid_t tgid, struct kb_proc *proc)
+{
+	uint32_t key = tgid;
+
+	return !bpf_map_lookup_elem(bpf_map__fd(p->bpf->maps.procs), &key, proc);
+}
+
+struct kb_error *kb_sample_programs__set_proc(struct kb_sample_programs *p, pid_t tgid,
+					      const struct kb_proc *proc, bool replace)
+{
+	uint32_t key = tgid;
+	int fd = bpf_map__fd(p->bpf->maps.procs);
+
+	if (bpf_map_update_elem(fd, &key, proc, replace ? BPF_ANY : BPF_NOEXIST) && errno != EEXIST)
+		return kb_error__from_errno(errno, KB_STATUS_FAILED,
+					    "cannot observe process %d: table of processes", tgid);
+	return NULL;
+}
+
+struct kb_error *kb_sample_programs__follow(struct kb_sample_programs *p, pid_t tgid)
+{
+	uint32_t key = tgid, one = 1;
+
+	if (bpf_map_update_elem(bpf_map__fd(p->bpf->maps.followed), &key, &one, BPF_ANY))
+		return kb_error__from_errno(errno, KB_STATUS_FAILED,
+					    "cannot follow process %d: table of processes", tgid);
+	return NULL;
+}
+
+bool kb_sample_programs__any_followed(struct kb_sample_programs *p)
+{
+	uint32_t key;
+
+	return !bpf_map_get_next_key(bpf_map__fd(p->bpf->maps.followed), NULL, &key);
+}
+
+void kb_sample_programs__watch_births(struct kb_sample_programs *p, bool watch)
+{
+	p->bpf->bss->control.watch_births = watch;
+}
+
+bool kb_sample_programs__birth(struct kb_sample_programs *p, pid_t tid, struct kb_birth *birth)
+{
+	uint32_t key = tid;
+
+	return !bpf_map_lookup_elem(bpf_map__fd(p->bpf->maps.births), &key, birth);
+}
+
+void kb_sample_programs__set_exe(struct kb_sample_programs *p, const struct kb_exe_key *exe,
+				 enum kb_exe_state state)
+{
+	uint32_t value = state;
+
+	/* Without room it is only asked again. */
+	bpf_map_update_elem(bpf_map__fd(p->bpf->maps.known_exes), exe, &value, BPF_ANY);
+}
+
+bool kb_sample_programs__next_proc(struct kb_sample_programs *p, uint32_t *tgid)
+{
+	uint32_t *after = *tgid ? tgid : NULL, next;
+
+	if (bpf_map_get_next_key(bpf_map__fd(p->bpf->maps.procs), after, &next))
+		return false;
+	*tgid = next;
+	return true;
+}
+
+bool kb_sample_programs__poll(struct kb_sample_programs *p, int timeout_ms, kb_notice_fn fn,
+			      void *context)
+{
+	p->notice_fn = fn;
+	p->context = context;
+	return ring_buffer__poll(p->notices, timeout_ms) != -EINTR;
+}
+
+size_t kb_sample_programs__read_data(struct kb_sample_programs *p, kb_record_fn fn, void *context)
+{
+	int n;
+
+	p->record_fn = fn;
+	p->context = context;
+	p->bpf->bss->control.drain_requested = 0;
+	n = ring_buffer__consume(p->data);
+	return n > 0 ? n : 0;
+}
+
+/* Waits for a grace period: programs run inside RCU read-side sections, so those that saw the old
+ * generation have ended. */
+static void wait_for_programs(void)
+{
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		usleep(50000); /* nohz_full machines refuse it; far longer than any program runs */
+}
+
+void kb_sample_programs__flip(struct kb_sample_programs *p)
+{
+	struct kb_control *control = (struct kb_control *)&p->bpf->bss->control;
+
+	p->draining = control->generation & 1;
+	control->new_stacks[!p->draining] = 0;
+	__atomic_fetch_add(&control->generation, 1, __ATOMIC_SEQ_CST);
+	wait_for_programs();
+}
+
+struct kb_error *kb_sample_programs__drain(struct kb_sample_programs *p, kb_count_fn fn,
+					   void *context)
+{
+	int fd = bpf_map__fd(p->draining ? p->bpf->maps.counts_odd : p->bpf->maps.counts_even);
+	uint32_t batch = 0, n;
+	void *in = NULL;
+	int status;
+
+	do {
+		n = DRAIN_BATCH;
+		status = bpf_map_lookup_and_delete_batch(fd, in, &batch, p->keys, p->counts, &n,
+							 NULL);
+		if (status && errno != ENOENT)
+			return kb_error__from_errno(errno, KB_STATUS_FAILED,
+						    "cannot read the table of counts");
+		for (uint32_t i = 0; i < n; i++)
+			fn(&p->keys[i], p->counts[i], context);
+		in = &batch;
+	} while (!status);
+	return NULL;
+}
+
+struct kb_error *kb_sample_programs__ledger(struct kb_sample_programs *p,
+					    uint64_t counts[KB_L_COUNT + 1])
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	for (uint32_t reason = 0; reason <= KB_L_COUNT; reason++) {
+		if (bpf_map_lookup_elem(bpf_map__fd(p->bpf->maps.ledger), &reason, p->cpu_values))
+			return kb_error__from_errno(errno, KB_STATUS_FAILED,
+						    "cannot read the ledger");
+		counts[reason] = 0;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			counts[reason] += p->cpu_values[cpu];
+	}
+	return NULL;
+}
+
+void kb_sample_programs__run_stats(const struct kb_sample_programs *p, uint64_t *runs, uint64_t *ns)
+{
+	const struct bpf_program *program =
+		bpf_object__find_program_by_name(p->bpf->obj, "on_tick");
+	struct bpf_prog_info info = {};
+	uint32_t size = sizeof(info);
+
+	if (!program || !bpf_program__autoload(program))
+		program = p->bpf->progs.on_clock;
+	*runs = *ns = 0;
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+		return;
+	*runs = info.run_cnt;
+	*ns = info.run_time_ns;
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/array.h"
+#include "base/error.h"
+#include "kernel/uprobe.h"
+
+#define LINKS_MAX 4096
+
+/* bpf_attr of BPF_LINK_CREATE for uprobe_multi (include/uapi/linux/bpf.h, Linux 6.6), which Debian
+ * 12's header and libbpf lack. */
+struct multi_attr {
+	uint32_t prog_fd;
+	uint32_t target_fd;
+	uint32_t attach_type;
+	uint32_t flags;
+	uint64_t path;
+	uint64_t offsets;
+	uint64_t ref_ctr_offsets;
+	uint64_t cookies;
+	uint32_t count;
+	uint32_t multi_flags;
+	uint32_t pid;
+	uint32_t reserved;
+};
+
+struct kb_uprobes {
+	int *fds; /* uprobe_multi links */
+	uint32_t n_fds, fds_capacity;
+	struct bpf_link **links;
+	uint32_t n_links, links_capacity;
+};
+
+static int link_multi(int program, const char *path, const uint64_t *offsets,
+		      const uint64_t *cookies, uint32_t n)
+{
+	struct multi_attr attr = {
+		.prog_fd = program,
+		.attach_type = KB_BPF_TRACE_UPROBE_MULTI,
+		.path = (uintptr_t)path,
+		.offsets = (uintptr_t)offsets,
+		.cookies = (uintptr_t)cookies,
+		.count = n,
+	};
+
+	return syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
+}
+
+/* An empty program with the attach type loads, and its link is refused only for its path. */
+static bool probe_multi(void)
+{
+	struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = KB_BPF_TRACE_UPROBE_MULTI);
+	uint64_t offset = 0;
+	int program, link, reason;
+
+	program = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "Dual BSD/GPL", insns,
+				sizeof(insns) / sizeof(*insns), &opts);
+	if (program < 0)
+		return false;
+	link = link_multi(program, "/", &offset, NULL, 1);
+	reason = errno;
+	if (link >= 0)
+		close(link);
+	close(program);
+	return link < 0 && reason == EBADF;
+}
+
+bool kb_uprobe__have_multi(void)
+{
+	static int known = -1;
+
+	if (known < 0)
+		known = probe_multi();
+	return known;
+}
+
+struct kb_error *kb_uprobes__create(struct kb_uprobes **uprobes)
+{
+	*uprobes = calloc(1, sizeof(**uprobes));
+	return *uprobes ? NULL : kb_error__no_memory();
+}
+
+void kb_uprobes__destroy(struct kb_uprobes *uprobes)
+{
+	if (!uprobes)
+		return;
+	for (uint32_t i = 0; i < uprobes->n_fds; i++)
+		close(uprobes->fds[i]);
+	for (uint32_t i = 0; i < uprobes->n_links; i++)
+		bpf_link__destroy(uprobes->links[i]);
+	free(uprobes->fds);
+	free(uprobes->links);
+	free(uprobes);
+}
+
+static struct kb_error *attach_multi(struct kb_uprobes *uprobes, struct bpf_program *program,
+				     const char *path, const uint64_t *offsets,
+				     const uint64_t *cookies, uint32_t n)
+{
+	int *fds = kb_array__grow(uprobes->fds, &uprobes->fds_capacity, uprobes->n_fds + 1,
+				  sizeof(*fds), LINKS_MAX);
+	int fd;
+
+	if (!fds)
+		return kb_failed("more than %d uprobe links", LINKS_MAX);
+	uprobes->fds = fds;
+	fd = link_multi(bpf_program__fd(program), path, offsets, cookies, n);
+	if (fd < 0)
+		return kb_error__from_errno(errno, KB_STATUS_FAILED, "cannot probe %s", path);
+	fds[uprobes->n_fds++] = fd;
+	return NULL;
+}
+
+static struct kb_error *attach_one(struct kb_uprobes *uprobes, struct bpf_program *program,
+				   const char *path, uint64_t offset, uint64_t cookie)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = cookie);
+	struct bpf_link **links, *link;
+
+	links = kb_array__grow(uprobes->links, &uprobes->links_capacity, uprobes->n_links + 1,
+			       sizeof(*links), LINKS_MAX);
+	if (!links)
+		return kb_failed("more than %d uprobe links", LINKS_MAX);
+	uprobes->links = links;
+	link = bpf_program__attach_uprobe_opts(program, -1, path, offset, &opts);
+	if (!link)
+		return kb_error__from_errno(errno, KB_STATUS_FAILED, "cannot probe %s", path);
+	links[uprobes->n_links++] = link;
+	return NULL;
+}
+
+struct kb_error *kb_uprobes__attach(struct kb_uprobes *uprobes, struct bpf_program *program,
+				    const char *path, const uint64_t *offsets,
+				    const uint64_t *cookies, uint32_t n)
+{
+	if (!n)
+		return NULL;
+	if (kb_uprobe__have_multi())
+		return attach_multi(uprobes, program, path, offsets, cookies, n);
+	for (uint32_t i = 0; i < n; i++)
+		KB_TRY(attach_one(uprobes, program, path, offsets[i], cookies[i]));
+	return NULL;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_KERNEL_UPROBE_H
+#define KB_KERNEL_UPROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "keelback/error.h"
+
+struct bpf_program;
+
+/*
+ * Uprobes at file offsets, machine-wide, with a cookie each. One uprobe_multi
+ * link takes all of a file's (Linux 6.6, commit 89ae89f53d20: milliseconds to
+ * attach and detach); older kernels get a perf event for each.
+ */
+#define KB_BPF_TRACE_UPROBE_MULTI                                                                  \
+	48 /* enum bpf_attach_type, append only; Debian 12's header ends before it */
+
+/* Probed once. A program must be loaded with the attach type above to be used so. */
+bool kb_uprobe__have_multi(void);
+
+struct kb_uprobes;
+struct kb_error *kb_uprobes__create(struct kb_uprobes **uprobes);
+void kb_uprobes__destroy(struct kb_uprobes *uprobes);
+struct kb_error *kb_uprobes__attach(struct kb_uprobes *uprobes, struct bpf_program *program,
+				    const char *path, const uint64_t *offsets,
+				    const uint64_t *cookies, uint32_t n);
+
+#endif
