@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The contents of sections may be hostile: every id is checked against the table it points into,
+ * every count against what is left of the section, and the limits of the profile bound what all
+ * sections together can make it allocate.
+ */
+#include <endian.h>
+#include <math.h>
+#include <string.h>
+#include "base/array.h"
+#include "base/error.h"
+#include "model/recording_decode.h"
+#include "model/recording_format.h"
+
+/* ---- values */
+
+static struct kb_error *cut_short(void)
+{
+	return kb_failed("its contents end within an entry");
+}
+
+static struct kb_error *beyond(const char *what, uint64_t id, uint32_t n)
+{
+	return kb_failed("%s %llu of %u", what, (unsigned long long)id, n);
+}
+
+/* A number that must be below n. */
+static struct kb_error *get_id(struct kb_cursor *cursor, const char *what, uint32_t n, uint32_t *id)
+{
+	uint64_t value = kb_varint__get(cursor);
+
+	if (cursor->failed)
+		return cut_short();
+	if (value >= n)
+		return beyond(what, value, n);
+	*id = (uint32_t)value;
+	return NULL;
+}
+
+static struct kb_error *get_i32(struct kb_cursor *cursor, const char *what, int32_t *number)
+{
+	int64_t value = kb_varint__get_signed(cursor);
+
+	if (cursor->failed)
+		return cut_short();
+	if (value < INT32_MIN || value > INT32_MAX)
+		return kb_failed("%s %lld", what, (long long)value);
+	*number = (int32_t)value;
+	return NULL;
+}
+
+static struct kb_error *get_u64(struct kb_cursor *cursor, uint64_t *number)
+{
+	*number = kb_varint__get(cursor);
+	return cursor->failed ? cut_short() : NULL;
+}
+
+static struct kb_error *get_string(struct kb_decoder *decoder, struct kb_cursor *cursor,
+				   const char **text)
+{
+	uint32_t id;
+
+	KB_TRY(get_id(cursor, "string", decoder->n_strings, &id));
+	*text = decoder->strings[id];
+	return NULL;
+}
+
+/* The id at the start of a section of a table that only grows: sections follow on each other. */
+static struct kb_error *get_first(struct kb_cursor *cursor, uint32_t n)
+{
+	uint64_t first = kb_varint__get(cursor);
+
+	if (cursor->failed)
+		return cut_short();
+	return first == n ? NULL
+			  : kb_failed("first entry is %llu, not %u", (unsigned long long)first, n);
+}
+
+/* What a kb_profile__add function answered against what the recording says. */
+static struct kb_error *check_added(const char *what, uint32_t id, uint32_t expected)
+{
+	if (id == expected)
+		return NULL;
+	if (id == KB_ID_NONE)
+		return kb_failed("more than fit: %s %u", what, expected);
+	return kb_failed("%s %u repeats %u", what, expected, id);
+}
+
+/* ---- sections */
+
+static struct kb_error *decode_meta(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	struct kb_profile_meta meta = { sizeof(meta) };
+	const uint8_t *bytes;
+	uint64_t bits, flags;
+	uint32_t clock;
+
+	KB_TRY(get_id(cursor, "clock", KB_CLOCK_TICK + 1, &clock));
+	bytes = kb_cursor__take(cursor, sizeof(bits));
+	if (!bytes)
+		return cut_short();
+	memcpy(&bits, bytes, sizeof(bits));
+	bits = le64toh(bits);
+	memcpy(&meta.rate_hz, &bits, sizeof(bits));
+	if (!isfinite(meta.rate_hz) || meta.rate_hz < 0)
+		return kb_failed("rate is not a number of samples");
+	KB_TRY(get_u64(cursor, &flags));
+	meta.start_unix_ns = kb_varint__get_signed(cursor);
+	KB_TRY(get_u64(cursor, &meta.duration_ns));
+	KB_TRY(get_string(decoder, cursor, &meta.target));
+	KB_TRY(get_string(decoder, cursor, &meta.host));
+	KB_TRY(get_string(decoder, cursor, &meta.kernel));
+	KB_TRY(get_string(decoder, cursor, &meta.version));
+	meta.clock = clock;
+	meta.jitter = flags & KB_META_JITTER;
+	meta.incomplete = flags & KB_META_INCOMPLETE;
+	decoder->meta_seen = true;
+	return kb_profile__set_meta(decoder->profile, &meta);
+}
+
+static struct kb_error *decode_string(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	char text[KB_PROFILE_STRING_MAX + 1];
+	uint64_t size = kb_varint__get(cursor);
+	const uint8_t *bytes = kb_cursor__take(cursor, size);
+	const char **strings, *interned;
+
+	if (!bytes)
+		return cut_short();
+	if (size > KB_PROFILE_STRING_MAX)
+		return kb_failed("string %u has %llu bytes", decoder->n_strings,
+				 (unsigned long long)size);
+	memcpy(text, bytes, size);
+	text[size] = 0;
+	if (strlen(text) != size)
+		return kb_failed("string %u has a zero byte in it", decoder->n_strings);
+	interned = kb_profile__intern(decoder->profile, text);
+	strings = kb_array__grow(decoder->strings, &decoder->strings_capacity,
+				 decoder->n_strings + 1, sizeof(*strings), KB_PROFILE_STRINGS_MAX);
+	if (strings)
+		decoder->strings = strings;
+	if (!interned || !strings)
+		return kb_failed("more than fit: string %u", decoder->n_strings);
+	if (strcmp(interned, text))
+		return kb_failed("string %u is not UTF-8", decoder->n_strings);
+	strings[decoder->n_strings++] = interned;
+	return NULL;
+}
+
+static struct kb_error *decode_strings(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	KB_TRY(get_first(cursor, decoder->n_strings));
+	while (cursor->at < cursor->end)
+		KB_TRY(decode_string(decoder, cursor));
+	return NULL;
+}
+
+/* An entry with a known id is the same process again, with strings that were empty before. */
+static struct kb_error *decode_processes(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	struct kb_profile *profile = decoder->profile;
+
+	while (cursor->at < cursor->end) {
+		struct kb_process_info info = { sizeof(info) };
+		uint32_t id;
+
+		KB_TRY(get_id(cursor, "process", profile->n_processes + 1, &id));
+		KB_TRY(get_i32(cursor, "PID", &info.pid));
+		KB_TRY(get_i32(cursor, "PID", &info.ns_pid));
+		KB_TRY(get_i32(cursor, "PID", &info.parent));
+		KB_TRY(get_u64(cursor, &info.start_ns));
+		KB_TRY(get_u64(cursor, &info.cgroup));
+		KB_TRY(get_string(decoder, cursor, &info.comm));
+		KB_TRY(get_string(decoder, cursor, &info.command));
+		KB_TRY(get_string(decoder, cursor, &info.python));
+		KB_TRY(check_added("process", kb_profile__add_process(profile, &info), id));
+	}
+	return NULL;
+}
+
+static struct kb_error *decode_threads(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	struct kb_profile *profile = decoder->profile;
+
+	while (cursor->at < cursor->end) {
+		struct kb_thread_info info = { sizeof(info) };
+		uint32_t id;
+
+		KB_TRY(get_id(cursor, "thread", profile->n_threads + 1, &id));
+		KB_TRY(get_id(cursor, "process", profile->n_processes, &info.process));
+		KB_TRY(get_i32(cursor, "TID", &info.tid));
+		KB_TRY(get_i32(cursor, "TID", &info.ns_tid));
+		KB_TRY(get_string(decoder, cursor, &info.name));
+		KB_TRY(check_added("thread", kb_profile__add_thread(profile, &info), id));
+	}
+	return NULL;
+}
+
+static struct kb_error *decode_functions(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	struct kb_code_table *code = &decoder->profile->code;
+
+	KB_TRY(get_first(cursor, code->n_functions));
+	while (cursor->at < cursor->end) {
+		struct kb_function_info info = { sizeof(info) };
+		uint32_t kind, expected = code->n_functions;
+
+		KB_TRY(get_id(cursor, "kind of function", KB_FRAME_KERNEL + 1, &kind));
+		KB_TRY(get_string(decoder, cursor, &info.file));
+		KB_TRY(get_string(decoder, cursor, &info.name));
+		KB_TRY(get_i32(cursor, "line", &info.first_line));
+		info.kind = kind;
+		KB_TRY(check_added("function", kb_code_table__add_function(code, &info), expected));
+	}
+	return NULL;
+}
+
+static struct kb_error *decode_frames(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	struct kb_code_table *code = &decoder->profile->code;
+
+	KB_TRY(get_first(cursor, code->n_frames));
+	while (cursor->at < cursor->end) {
+		uint32_t function, expected = code->n_frames;
+		int32_t line;
+
+		KB_TRY(get_id(cursor, "function", code->n_functions, &function));
+		KB_TRY(get_i32(cursor, "line", &line));
+		KB_TRY(check_added("frame", kb_code_table__add_frame(code, function, line),
+				   expected));
+	}
+	return NULL;
+}
+
+static struct kb_error *decode_nodes(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	struct kb_profile *profile = decoder->profile;
+
+	KB_TRY(get_first(cursor, profile->tree.n_nodes));
+	while (cursor->at < cursor->end) {
+		uint32_t distance, frame, expected = profile->tree.n_nodes;
+
+		KB_TRY(get_id(cursor, "distance to the parent", expected + 1, &distance));
+		KB_TRY(get_id(cursor, "frame", profile->code.n_frames, &frame));
+		KB_TRY(check_added("node",
+				   kb_profile__add_node(profile,
+							distance ? expected - distance : KB_ID_NONE,
+							frame),
+				   expected));
+	}
+	return NULL;
+}
+
+static struct kb_error *decode_samples(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	struct kb_profile *profile = decoder->profile;
+
+	while (cursor->at < cursor->end) {
+		uint32_t thread, node;
+		uint64_t count;
+
+		KB_TRY(get_id(cursor, "thread", profile->n_threads, &thread));
+		KB_TRY(get_id(cursor, "node", profile->tree.n_nodes, &node));
+		KB_TRY(get_u64(cursor, &count));
+		if (!count)
+			return kb_failed("a sample that counts nothing");
+		if (!kb_profile__add_samples(profile, thread, node, count))
+			return kb_failed("more samples than fit");
+	}
+	return NULL;
+}
+
+static struct kb_error *find_reason(const struct kb_profile *profile, const uint8_t *name,
+				    uint64_t size, size_t *index)
+{
+	for (size_t i = 0; i < kb_profile__n_ledger(profile); i++) {
+		const char *known = kb_profile__ledger(profile, i).name;
+
+		if (strlen(known) == size && !memcmp(known, name, size)) {
+			*index = i;
+			return NULL;
+		}
+	}
+	/* Leaving it out would make a false sum. */
+	return kb_failed("an entry that this version does not know: made by a newer keelback?");
+}
+
+/* The whole ledger as of then: the last one counts. */
+static struct kb_error *decode_ledger(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	struct kb_profile *profile = decoder->profile;
+	uint64_t ledger[KB_L_COUNT] = { 0 };
+
+	while (cursor->at < cursor->end) {
+		uint64_t size = kb_varint__get(cursor), count;
+		const uint8_t *name = kb_cursor__take(cursor, size);
+		size_t index;
+
+		if (!name)
+			return cut_short();
+		KB_TRY(get_u64(cursor, &count));
+		KB_TRY(find_reason(profile, name, size, &index));
+		ledger[index] = count;
+	}
+	memcpy(profile->ledger, ledger, sizeof(ledger));
+	return NULL;
+}
+
+static struct kb_error *decode_end(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	uint64_t total;
+
+	KB_TRY(get_u64(cursor, &total));
+	if (!decoder->meta_seen)
+		return kb_failed("there was no meta section");
+	if (total != decoder->profile->tree.total)
+		return kb_failed("%llu samples were read and %llu written",
+				 (unsigned long long)decoder->profile->tree.total,
+				 (unsigned long long)total);
+	return NULL;
+}
+
+static const struct kb_section_kind kinds[] = {
+#define X(symbol, number, word) { number, #word, decode_##word },
+	KB_SECTION_TABLE(X)
+#undef X
+};
+
+const struct kb_section_kind *kb_section_kind__find(uint32_t type)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (kinds[i].type == type)
+			return &kinds[i];
+	return NULL;
+}
