@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Collapsed stacks: `root;…;leaf count`, one stack on each line, as flamegraph.pl,
+ * speedscope, inferno and their like read it. Those take every line for a stack, so
+ * there is no comment in the format: the ledger is not in the file, and programs
+ * print it beside (kb_format__write_ledger()).
+ *
+ * In names `;` would end a frame and a newline the stack: they become `_`, as does
+ * everything that is not printable. Spaces stay, for readers take the last one as the
+ * start of the count.
+ *
+ * Stacks are in preorder with siblings sorted by name, file and line, each once.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include "base/error.h"
+#include "base/text.h"
+#include "format/tree.h"
+#include "format/writers.h"
+
+#define SEPARATORS ";"
+
+static void write_label(const struct kb_label *label, FILE *stream)
+{
+	if (label->kind == KB_LABEL_PROCESS)
+		fprintf(stream, "process %" PRId32 " ", label->number);
+	if (label->kind == KB_LABEL_THREAD)
+		fprintf(stream, "thread %" PRId32 " ", label->number);
+	kb_text__write_field(stream, *label->name ? label->name : "?", SEPARATORS);
+	if (label->kind != KB_LABEL_FRAME)
+		return;
+	fputs(" (", stream);
+	kb_text__write_field(stream, *label->file ? label->file : "?", SEPARATORS);
+	if (label->number > 0)
+		fprintf(stream, ":%" PRId32, label->number);
+	putc(')', stream);
+}
+
+/* path has room for a stack as deep as the tree. */
+static void write_stack(const struct kb_tree *tree, uint32_t leaf, uint32_t *path, FILE *stream)
+{
+	uint32_t depth = 0;
+
+	for (uint32_t at = leaf; at != KB_ID_NONE; at = tree->nodes[at].parent)
+		path[depth++] = at;
+	while (depth--) {
+		write_label(&tree->labels[tree->nodes[path[depth]].label], stream);
+		putc(depth ? ';' : ' ', stream);
+	}
+	fprintf(stream, "%" PRIu64 "\n", tree->nodes[leaf].self);
+}
+
+struct kb_error *kb_collapsed__write(const struct kb_profile *profile,
+				     const struct kb_format_opts *opts, FILE *stream)
+{
+	struct kb_tree_opts tree_opts = {
+		.lines = opts->lines,
+		.threads = opts->threads,
+		.processes = opts->processes,
+	};
+	struct kb_tree *tree;
+	uint32_t *path;
+
+	KB_TRY(kb_tree__create(profile, &tree_opts, &tree));
+	path = calloc(tree->n_nodes + 1, sizeof(*path));
+	if (!path) {
+		kb_tree__destroy(tree);
+		return kb_error__no_memory();
+	}
+	/* A full disk is noticed now, not after millions of stacks. */
+	for (uint32_t i = 0; i < tree->n_nodes && !ferror(stream); i++)
+		if (tree->nodes[i].self)
+			write_stack(tree, i, path, stream);
+	free(path);
+	kb_tree__destroy(tree);
+	return NULL;
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include "base/error.h"
+#include "format/ledger_text.h"
+#include "format/pstats_sort.h"
+#include "format/writers.h"
+#include "keelback/format.h"
+
+static const struct row {
+	struct kb_format format;
+	kb_format_writer *write;
+} table[] = {
+	{ { "pstats", "text table of functions, as profiling.sampling prints it", "", false },
+	  kb_pstats_text__write },
+	{ { "collapsed", "a stack and its count on each line", ".folded .txt", false },
+	  kb_collapsed__write },
+	{ { "flamegraph", "interactive flame graph, one HTML file", ".html", false },
+	  kb_flamegraph__write },
+	{ { "pstats-file", "file for Python's pstats module", ".pstats", true },
+	  kb_pstats_file__write },
+	{ { "recording", "everything, to be converted later", ".kb", true },
+	  kb_recording_file__write },
+};
+
+#define TABLE_ROWS (sizeof(table) / sizeof(table[0]))
+
+const struct kb_format *kb_format__at(size_t index)
+{
+	return index < TABLE_ROWS ? &table[index].format : NULL;
+}
+
+static const struct row *find_row(const char *name)
+{
+	for (size_t i = 0; i < TABLE_ROWS; i++)
+		if (!strcmp(table[i].format.name, name))
+			return &table[i];
+	return NULL;
+}
+
+const struct kb_format *kb_format__by_name(const char *name)
+{
+	const struct row *row = find_row(name);
+
+	return row ? &row->format : NULL;
+}
+
+/* Whether name ends with one of the endings and is more than that. */
+static bool has_ending(const char *name, const char *endings)
+{
+	size_t name_length = strlen(name);
+
+	while (*endings) {
+		size_t length = strcspn(endings, " ");
+
+		if (length && name_length > length &&
+		    !strncasecmp(name + name_length - length, endings, length))
+			return true;
+		endings += length;
+		endings += strspn(endings, " ");
+	}
+	return false;
+}
+
+const struct kb_format *kb_format__by_path(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+
+	for (size_t i = 0; i < TABLE_ROWS; i++)
+		if (has_ending(name, table[i].format.endings))
+			return &table[i].format;
+	return NULL;
+}
+
+/*
+ * The caller's options may come from an older header (shorter: the rest keeps its
+ * default) or a newer one (longer: the rest must be zero, or it asks for something
+ * that this library doesn't have).
+ */
+static struct kb_error *complete_opts(const struct kb_format_opts *given,
+				      struct kb_format_opts *opts)
+{
+	*opts = (struct kb_format_opts){ .size = sizeof(*opts), .summary = true };
+	if (!given)
+		return NULL;
+	if (given->size < sizeof(given->size))
+		return kb_usage("format options without their size");
+	for (size_t i = sizeof(*opts); i < given->size; i++)
+		if (((const char *)given)[i])
+			return kb_usage("format option that this version does not know");
+	memcpy(opts, given, given->size < sizeof(*opts) ? given->size : sizeof(*opts));
+	opts->size = sizeof(*opts);
+	return NULL;
+}
+
+struct kb_error *kb_format__check(const struct kb_format *format,
+				  const struct kb_format_opts *given)
+{
+	struct kb_format_opts opts;
+
+	if (!format || !find_row(format->name))
+		return kb_usage("no such format");
+	KB_TRY(complete_opts(given, &opts));
+	return opts.sort ? kb_pstats_sort__check(opts.sort) : NULL;
+}
+
+/* Where the buffer could be written at last, but an earlier part could not, errno is gone. */
+static struct kb_error *check_stream(FILE *stream)
+{
+	if (fflush(stream))
+		return kb_error__from_errno(errno, KB_STATUS_FAILED, "cannot write the output");
+	if (ferror(stream))
+		return kb_failed("cannot write the output");
+	return NULL;
+}
+
+struct kb_error *kb_format__write(const struct kb_format *format, const struct kb_profile *profile,
+				  const struct kb_format_opts *given, FILE *stream)
+{
+	struct kb_format_opts opts;
+
+	KB_TRY(kb_format__check(format, given));
+	KB_TRY(complete_opts(given, &opts));
+	KB_TRY(find_row(format->name)->write(profile, &opts, stream));
+	return check_stream(stream);
+}
+
+struct kb_error *kb_format__write_ledger(const struct kb_profile *profile, FILE *stream)
+{
+	kb_ledger_text__write(profile, stream);
+	return check_stream(stream);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_FORMAT_FUNCTION_TABLE_H
+#define KB_FORMAT_FUNCTION_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "format/tree.h"
+#include "keelback/profile.h"
+
+/*
+ * What each function cost, and through whom it was called. A stack counts once
+ * for a function and once for a pair of caller and callee, however often
+ * recursion put them there, so no total exceeds the profile's.
+ */
+struct kb_function_row {
+	struct kb_label label;
+	uint64_t direct;     /* samples that executed the function itself */
+	uint64_t cumulative; /* samples with the function anywhere on the stack; never 0 */
+	uint32_t n_callers;
+	uint32_t first_caller; /* in kb_function_table.callers */
+};
+
+struct kb_caller_row {
+	uint32_t caller;     /* row */
+	uint64_t direct;     /* samples in which the caller called the function and that one was
+				executing */
+	uint64_t cumulative; /* samples in which the caller called the function */
+};
+
+/* Read only; free with kb_function_table__destroy(). The profile must outlive it. */
+struct kb_function_table {
+	uint32_t n_rows;
+	uint32_t n_callers;
+	struct kb_function_row *rows;  /* by kb_label__compare() */
+	struct kb_caller_row *callers; /* by callee, then caller */
+	uint64_t total;		       /* samples in the profile */
+};
+
+/* With lines a row for each executed line, as profiling.sampling (3.15) has it, else one for each
+ * function. */
+struct kb_error *kb_function_table__create(const struct kb_profile *profile, bool lines,
+					   struct kb_function_table **table);
+void kb_function_table__destroy(struct kb_function_table *table);
+
+#endif

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <math.h>
+#include "format/sample_time.h"
+
+double kb_sample_time__rate(const struct kb_profile *profile)
+{
+	double rate = kb_profile__meta(profile)->rate_hz;
+
+	/* A recording may say anything. */
+	return isnormal(rate) && rate > 0 ? rate : 0;
+}
+
+double kb_sample_time__seconds(uint64_t samples, double rate)
+{
+	/* Dividing rounds once: 700 samples at 1,000 Hz are 0.7 s, not 0.7000000000000001. */
+	return rate > 0 ? (double)samples / rate : 0;
+}
