@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KEELBACK_SAMPLE_H
+#define KEELBACK_SAMPLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "keelback/error.h"
+#include "keelback/profile.h"
+#include "keelback/target.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * A sampling session:
+ *
+ *     kb_sampler__create → start → poll until *done → stop → profile → destroy
+ *
+ * Not thread-safe: one thread drives a session. A session needs root or the
+ * capabilities that kb_doctor names; KB_STATUS_UNSUPPORTED says what is missing.
+ */
+#define KB_RATE_MAX 20000 /* Hz; an interrupt costs up to 20 µs in a virtual machine */
+
+struct kb_sample_opts {
+	size_t size;
+	bool tick;	       /* ride on the kernel's timer interrupts; rate_hz is ignored */
+	unsigned rate_hz;      /* 0: 1,000 for pids and commands, tick for everything else */
+	bool no_jitter;	       /* a constant period */
+	bool software;	       /* cpu-clock even where a PMU could count cycles */
+	const char *recording; /* path to record to while sampling, or NULL */
+	unsigned drain_ms;     /* how often the kernel's maps are drained; 0: 1,000 */
+};
+
+struct kb_sampler;
+
+KB_API struct kb_error *kb_sampler__create(const struct kb_target *target,
+					   const struct kb_sample_opts *opts,
+					   struct kb_sampler **sampler);
+/* Attaches, and starts the target's command if it has one. */
+KB_API struct kb_error *kb_sampler__start(struct kb_sampler *sampler);
+/*
+ * Reads what the kernel has, waiting up to timeout_ms. *done: the command or
+ * every observed process has ended. An interrupted wait returns early.
+ */
+KB_API struct kb_error *kb_sampler__poll(struct kb_sampler *sampler, int timeout_ms, bool *done);
+/* Stops and resumes the clock without detaching, in microseconds. */
+KB_API struct kb_error *kb_sampler__pause(struct kb_sampler *sampler, bool paused);
+/* Detaches everything, drains the last samples, completes the recording. */
+KB_API struct kb_error *kb_sampler__stop(struct kb_sampler *sampler);
+/* Complete after stop. Owned by the sampler. */
+KB_API const struct kb_profile *kb_sampler__profile(const struct kb_sampler *sampler);
+
+/* The command's PID, or 0. */
+KB_API pid_t kb_sampler__command_pid(const struct kb_sampler *sampler);
+/* The command's wait status once it ended, else -1. */
+KB_API int kb_sampler__command_status(const struct kb_sampler *sampler);
+
+/* Numbers of the session itself. */
+struct kb_sampler_stats {
+	size_t size;
+	uint64_t attempted; /* samples on targets so far, as the kernel counted them */
+	uint64_t bpf_runs; /* runs of the sampling program, 0 unless the kernel's BPF statistics are
+			      on */
+	uint64_t bpf_ns;   /* time in it */
+	uint32_t processes; /* identified so far */
+	const char *clock;  /* for people, such as "cpu-clock, 1000 Hz, jittered" */
+};
+KB_API void kb_sampler__stats(const struct kb_sampler *sampler, struct kb_sampler_stats *stats);
+
+KB_API void kb_sampler__destroy(struct kb_sampler *sampler);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

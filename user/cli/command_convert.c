@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <stdio.h>
+#include <sys/stat.h>
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/report.h"
+#include "keelback/format.h"
+#include "keelback/profile.h"
+
+struct convert_args {
+	struct kb_general_args general;
+	struct kb_view_args view;
+	const char *input;
+	bool partial;
+};
+
+enum { KEY_PARTIAL = 512 };
+
+static const struct argp_option options[] = {
+	{ "partial", KEY_PARTIAL, NULL, 0,
+	  "Take a recording that was cut off, up to its last whole section", 0 },
+	{},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct convert_args *args = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &args->view;
+		state->child_inputs[1] = &args->general;
+		return 0;
+	case KEY_PARTIAL:
+		args->partial = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (args->input)
+			return kb_cli__fail(state, kb_usage("unexpected argument '%s'", arg));
+		args->input = arg;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_child children[] = {
+	{ &kb_view_argp, 0, "Result:", 1 },
+	{ &kb_general_argp, 0, "General:", 9 },
+	{},
+};
+
+static const char doc[] =
+	"Turns a recording ('keelback sample -o FILE.kb') into any format: capture once, view "
+	"many ways. Nothing is collected, so neither root nor the processes are needed."
+	"\v"
+	"Examples:\n"
+	"  keelback convert run.kb                        the table, on the terminal\n"
+	"  keelback convert run.kb -o run.html            a flame graph\n"
+	"  keelback convert run.kb --threads -f collapsed | grep worker\n\n"
+	"Exit status: 0 done, 1 failed or not a whole recording, 2 wrong usage.";
+
+static const struct argp argp = { .options = options,
+				  .parser = parse,
+				  .args_doc = "FILE.kb",
+				  .doc = doc,
+				  .children = children,
+				  .help_filter = kb_view_args__help };
+
+/* Both names lead to one file, which would be replaced while it is what is read. */
+static bool same_file(const char *a, const char *b)
+{
+	struct stat sa, sb;
+
+	return !stat(a, &sa) && !stat(b, &sb) && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+static struct kb_error *write_profile(const struct convert_args *args,
+				      const struct kb_format *format,
+				      const struct kb_profile *profile)
+{
+	struct kb_format_opts opts = kb_view_args__opts(&args->view, &args->general);
+	struct kb_output *output;
+	struct kb_error *err;
+
+	KB_TRY(kb_output__open(args->view.output, &output));
+	err = kb_format__write(format, profile, &opts, kb_output__stream(output));
+	err = kb_output__commit(output, err);
+	kb_output__destroy(output);
+	return err;
+}
+
+static struct kb_error *convert(const struct convert_args *args, const struct kb_format *format)
+{
+	struct kb_profile *profile;
+	struct kb_error *err;
+
+	if (!kb_view_args__to_stdout(&args->view))
+		KB_TRY(kb_output__check(args->view.output));
+	KB_TRY(kb_profile__load(args->input, args->partial, &profile));
+	if (kb_profile__meta(profile)->incomplete && !args->general.quiet)
+		kb_say("warning: '%s' was cut off: this is what it has", args->input);
+	err = write_profile(args, format, profile);
+	kb_profile__destroy(profile);
+	return err;
+}
+
+struct kb_error *kb_command__convert(int argc, char **argv, int *status)
+{
+	struct convert_args args = { .view = KB_VIEW_ARGS_INIT };
+	const struct kb_format *format;
+	bool done = false;
+
+	KB_TRY(kb_cli__parse(&argp, argc, argv, &args, &args.general, &done));
+	if (done)
+		return NULL;
+	if (!args.input)
+		return kb_usage("no recording given (see 'keelback convert --help')");
+	KB_TRY(kb_view_args__format(&args.view, &format));
+	if (!kb_view_args__to_stdout(&args.view) && same_file(args.input, args.view.output))
+		return kb_usage("'%s' is the recording itself: give another --output",
+				args.view.output);
+	kb_report__start(&args.general);
+	return convert(&args, format);
+}

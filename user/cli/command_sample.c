@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/report.h"
+#include "cli/values.h"
+#include "keelback/format.h"
+#include "keelback/inspect.h"
+#include "keelback/sample.h"
+
+/* How long one wait for samples may last: an interrupt that comes just before it is noticed after
+ * it. */
+#define POLL_MS 250
+
+struct sample_args {
+	struct kb_general_args general;
+	struct kb_target_args target;
+	struct kb_view_args view;
+	double duration; /* seconds, 0: without end */
+	bool tick;
+	unsigned rate_hz; /* 0: the default of the target's kind */
+	bool no_jitter;
+	long tid;
+};
+
+enum { KEY_NO_JITTER = 512 };
+
+static const struct argp_option options[] = {
+	{ NULL, 0, NULL, 0, "Collecting:", 2 },
+	{ "duration", 'd', "SECONDS", 0,
+	  "Collect for so long, such as 10 or 0.5; else until the command ends, or Ctrl-C", 0 },
+	{ "rate", 'r', "HZ|tick", 0,
+	  "Samples per second and running thread, 1 to 20000; tick: at the kernel's own timer "
+	  "interrupts, so that none are added. Default: 1000 for --pid and -- COMMAND, else tick",
+	  0 },
+	{ "no-jitter", KEY_NO_JITTER, NULL, 0,
+	  "Sample at a constant period: it may beat with what the program does", 0 },
+	{ "tid", 't', "TID", 0, "Only this thread, by host TID", 0 },
+	{},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct sample_args *args = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &args->target;
+		state->child_inputs[1] = &args->view;
+		state->child_inputs[2] = &args->general;
+		return 0;
+	case 'd':
+		return kb_cli__fail(state, kb_value__seconds("--duration", arg, &args->duration));
+	case 'r':
+		return kb_cli__fail(state,
+				    kb_value__rate("--rate", arg, &args->tick, &args->rate_hz));
+	case KEY_NO_JITTER:
+		args->no_jitter = true;
+		return 0;
+	case 't':
+		return kb_cli__fail(state,
+				    kb_value__integer("--tid", arg, 1, KB_PID_LARGEST, &args->tid));
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_child children[] = {
+	{ &kb_target_argp, 0, "Target, one of these or -- COMMAND:", 1 },
+	{ &kb_view_argp, 0, "Result:", 3 },
+	{ &kb_general_argp, 0, "General:", 9 },
+	{},
+};
+
+static const char doc[] =
+	"Samples the Python stacks of running threads and shows where the time goes. The target is "
+	"neither stopped nor changed; processes that start, fork or execute meanwhile are "
+	"followed. Observing needs root, or the capabilities that 'keelback doctor' names."
+	"\v"
+	"Examples:\n"
+	"  keelback sample -- python3 program.py            run it; a table when it ends\n"
+	"  keelback sample -p 4711 -d 10 -o out.html        flame graph of 10 seconds\n"
+	"  keelback sample --container web -d 60 -o web.kb  record, for keelback convert\n"
+	"  keelback sample -a -d 5 --processes -f collapsed | grep worker\n\n"
+	"The table is of functions: samples in the function itself and (cumulative) in what it "
+	"calls, their share, and the time that they stand for. The last line, on stderr, is the "
+	"ledger: every sample that was attempted and what became of it.\n\n"
+	"Exit status: 0 done, 1 failed, 2 wrong usage, 4 not possible here; with -- COMMAND its "
+	"own, "
+	"128+N if signal N ended it.";
+
+static const struct argp argp = { .options = options,
+				  .parser = parse,
+				  .args_doc = "TARGET\n-- COMMAND [ARG...]",
+				  .doc = doc,
+				  .children = children,
+				  .help_filter = kb_view_args__help };
+
+/* A run, from its checked arguments to its end. */
+struct run {
+	const struct sample_args *args;
+	const struct kb_format *format;
+	struct kb_target *target;
+	struct kb_output *output; /* NULL with a recording */
+	struct kb_sampler *sampler;
+	bool forwarded; /* the interrupt was passed on to the command */
+};
+
+/* What is sent to us alone is also for the command; from the terminal it has it already. */
+static int handle_interrupt(struct run *run)
+{
+	bool from_terminal;
+	int signal = kb_interrupt__received(&from_terminal);
+	pid_t pid = kb_sampler__command_pid(run->sampler);
+
+	if (signal && pid > 0 && !run->forwarded && kb_sampler__command_status(run->sampler) < 0) {
+		run->forwarded = true;
+		if (!from_terminal)
+			kill(pid, signal);
+	}
+	return signal;
+}
+
+static void say_start(const struct run *run)
+{
+	const struct kb_general_args *general = &run->args->general;
+	struct kb_sampler_stats stats = { .size = sizeof(stats) };
+
+	if (general->quiet || (!general->verbose && !isatty(STDERR_FILENO)))
+		return;
+	kb_sampler__stats(run->sampler, &stats);
+	kb_say("sampling %s: %s; Ctrl-C ends it", kb_target__describe(run->target),
+	       stats.clock ? stats.clock : "");
+}
+
+static struct kb_error *collect(struct run *run)
+{
+	double duration = run->args->duration;
+	uint64_t now, end = UINT64_MAX;
+	bool done = false;
+
+	KB_TRY(kb_sampler__start(run->sampler));
+	say_start(run);
+	now = kb_now(CLOCK_MONOTONIC);
+	if (duration > 0)
+		end = now + (uint64_t)(duration * KB_NS_PER_SECOND);
+	while (!done && now < end && !handle_interrupt(run)) {
+		uint64_t left = (end - now + KB_NS_PER_MS - 1) / KB_NS_PER_MS;
+
+		KB_TRY(kb_sampler__poll(run->sampler, left < POLL_MS ? left : POLL_MS, &done));
+		now = kb_now(CLOCK_MONOTONIC);
+	}
+	return NULL;
+}
+
+static void say_ledger(const struct kb_profile *profile)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *stream = open_memstream(&text, &size);
+
+	if (!stream)
+		return;
+	kb_report__ledger(profile, stream);
+	if (fclose(stream) == 0)
+		kb_say("%s", text);
+	free(text);
+}
+
+static struct kb_error *write_report(struct run *run)
+{
+	const struct kb_profile *profile = kb_sampler__profile(run->sampler);
+	struct kb_format_opts opts = kb_view_args__opts(&run->args->view, &run->args->general);
+	struct kb_error *err;
+
+	if (run->output) {
+		err = kb_format__write(run->format, profile, &opts, kb_output__stream(run->output));
+		KB_TRY(kb_output__commit(run->output, err));
+	}
+	if (!run->args->general.quiet)
+		say_ledger(profile);
+	return NULL;
+}
+
+/* The command may run on when collecting has ended. Returns its wait status. */
+static int await_command(struct run *run)
+{
+	pid_t pid = kb_sampler__command_pid(run->sampler);
+	int status = kb_sampler__command_status(run->sampler);
+
+	if (pid <= 0 || status >= 0)
+		return status < 0 ? 0 : status;
+	if (!run->args->general.quiet)
+		kb_say("collecting has ended, waiting for the command");
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR) {
+			status = kb_sampler__command_status(run->sampler);
+			return status < 0 ? 0 : status;
+		}
+		handle_interrupt(run);
+	}
+	return status;
+}
+
+static int exit_status(int wait_status)
+{
+	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+static struct kb_error *sample(struct run *run, int *status)
+{
+	struct kb_error *err = collect(run), *stop_err = kb_sampler__stop(run->sampler);
+
+	if (!err) {
+		err = stop_err;
+		stop_err = NULL;
+	}
+	kb_error__destroy(stop_err);
+	if (!err)
+		err = write_report(run);
+	if (!err)
+		*status = exit_status(await_command(run));
+	return err;
+}
+
+static struct kb_error *open_run(struct run *run)
+{
+	const struct sample_args *args = run->args;
+	struct kb_target_opts target_opts = kb_target_args__opts(&args->target);
+	struct kb_sample_opts opts = { .size = sizeof(opts),
+				       .tick = args->tick,
+				       .rate_hz = args->rate_hz,
+				       .no_jitter = args->no_jitter };
+
+	target_opts.tid = args->tid;
+	/* Recordings go to their file at once; other formats, and recordings through a pipe, at the
+	 * end. */
+	if (!strcmp(run->format->name, "recording") && !kb_view_args__to_stdout(&args->view))
+		opts.recording = args->view.output;
+	if (opts.recording)
+		KB_TRY(kb_output__check(opts.recording));
+	KB_TRY(kb_target__create(&target_opts, &run->target));
+	if (!opts.recording)
+		KB_TRY(kb_output__open(args->view.output, &run->output));
+	return kb_sampler__create(run->target, &opts, &run->sampler);
+}
+
+static struct kb_error *check(const struct sample_args *args)
+{
+	if (!args->target.given)
+		return kb_usage("no target: give --pid, --container, --cgroup, --all or -- COMMAND "
+				"(see 'keelback sample --help')");
+	if (args->no_jitter && args->tick)
+		return kb_usage("--no-jitter does not go with --rate tick, which has no period of "
+				"its own");
+	return NULL;
+}
+
+static struct kb_error *run_sample(const struct sample_args *args, int *status)
+{
+	struct run run = { .args = args };
+	struct kb_error *err;
+
+	KB_TRY(check(args));
+	KB_TRY(kb_view_args__format(&args->view, &run.format));
+	kb_report__start(&args->general);
+	err = open_run(&run);
+	if (!err)
+		err = sample(&run, status);
+	if (run.sampler)
+		kb_sampler__destroy(run.sampler);
+	kb_output__destroy(run.output);
+	kb_target__destroy(run.target);
+	return err;
+}
+
+struct kb_error *kb_command__sample(int argc, char **argv, int *status)
+{
+	struct sample_args args = { .view = KB_VIEW_ARGS_INIT };
+	bool done = false;
+	struct kb_error *err;
+
+	err = kb_cli__parse(&argp, argc, argv, &args, &args.general, &done);
+	if (!err && !done)
+		err = run_sample(&args, status);
+	kb_target_args__free(&args.target);
+	return err;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_CLI_OPTIONS_H
+#define KB_CLI_OPTIONS_H
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include "keelback/error.h"
+#include "keelback/format.h"
+#include "keelback/target.h"
+
+/*
+ * Options that mean the same in every command. A command's table (struct argp) has
+ * those of these groups as children that it understands, and its own; each group
+ * writes to its own struct, which the command hands on in argp's child_inputs.
+ */
+
+/* General: -q -v --color -h --version */
+struct kb_general_args {
+	bool quiet;
+	int verbose; /* how often */
+	enum kb_color color;
+	bool help, version;
+};
+extern const struct argp kb_general_argp;
+
+/* The target: -p --children --container --cgroup -a, and what follows -- if the command runs one.
+ */
+struct kb_target_args {
+	pid_t *pids;
+	size_t n_pids;
+	bool children;
+	const char *container;
+	const char *cgroup;
+	bool all;
+	char **argv;
+	bool given; /* any of them */
+};
+extern const struct argp kb_target_argp;
+extern const struct argp kb_target_only_argp; /* without -- COMMAND */
+
+struct kb_target_opts kb_target_args__opts(const struct kb_target_args *args);
+void kb_target_args__free(struct kb_target_args *args);
+
+/* Where a profile goes and how it is shown: -o -f --sort --limit --lines --threads --processes
+ * --no-summary */
+struct kb_view_args {
+	const char *output; /* NULL: stdout */
+	const char *format; /* as given, or NULL */
+	const char *sort;
+	long limit; /* -1: not given */
+	bool lines, threads, processes, no_summary;
+};
+extern const struct argp kb_view_argp;
+
+/* A default-initialized struct. */
+#define KB_VIEW_ARGS_INIT                                                                          \
+	{                                                                                          \
+		.limit = -1                                                                        \
+	}
+
+/*
+ * The format that -f, else the ending of -o, else nothing chooses; fails for
+ * options that it does not have and for binary formats that would go to a terminal.
+ */
+struct kb_error *kb_view_args__format(const struct kb_view_args *args,
+				      const struct kb_format **format);
+struct kb_format_opts kb_view_args__opts(const struct kb_view_args *args,
+					 const struct kb_general_args *general);
+bool kb_view_args__to_stdout(const struct kb_view_args *args);
+/* argp's help_filter for commands with a view: lists the formats after the options. */
+char *kb_view_args__help(int key, const char *text, void *input);
+
+/*
+ * Parses a command's arguments. input goes to the table's parser. *done: help or
+ * the version was asked for, and is printed.
+ */
+struct kb_error *kb_cli__parse(const struct argp *argp, int argc, char **argv, void *input,
+			       const struct kb_general_args *general, bool *done);
+
+/* For parsers: keeps the first error for kb_cli__parse() and returns what stops argp; 0 for NULL.
+ */
+error_t kb_cli__fail(struct argp_state *state, struct kb_error *err);
+
+#endif

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include "base/text.h"
+#include "cli/report.h"
+#include "keelback/inspect.h"
+
+#define LINE_MAX_BYTES 2048
+
+/* In one write, so that lines of a command that runs beside us do not end up within. */
+static void write_line(const char *prefix, const char *text)
+{
+	char *line = NULL;
+	size_t size = 0;
+	FILE *stream = open_memstream(&line, &size);
+
+	if (!stream)
+		return;
+	fprintf(stream, "keelback: %s", prefix);
+	kb_text__write(stream, text);
+	fputc('\n', stream);
+	if (fclose(stream) == 0)
+		fwrite(line, 1, size, stderr);
+	free(line);
+}
+
+void kb_say(const char *format, ...)
+{
+	char text[LINE_MAX_BYTES];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	write_line("", text);
+}
+
+static void on_log(int level, const char *line, void *context)
+{
+	write_line(level ? "" : "warning: ", line);
+}
+
+void kb_report__start(const struct kb_general_args *general)
+{
+	kb_log__set(general->quiet ? NULL : on_log, NULL, general->verbose);
+}
+
+/* Those entries of the ledger that are notes, or those that are not, one behind the other. */
+static void write_entries(const struct kb_profile *profile, bool notes, const char *first,
+			  const char *next, FILE *stream)
+{
+	const char *separator = first;
+
+	for (size_t i = 0; i < kb_profile__n_ledger(profile); i++) {
+		struct kb_ledger_entry entry = kb_profile__ledger(profile, i);
+
+		if (entry.note != notes || !entry.count)
+			continue;
+		fprintf(stream, "%s%" PRIu64 " %s", separator, entry.count, entry.name);
+		separator = next;
+	}
+}
+
+void kb_report__ledger(const struct kb_profile *profile, FILE *stream)
+{
+	uint64_t attempted = kb_profile__attempted(profile);
+
+	if (attempted) {
+		fprintf(stream, "%" PRIu64 " samples attempted", attempted);
+		write_entries(profile, false, " = ", " + ", stream);
+	} else {
+		fputs("no samples: the target used no CPU time", stream);
+	}
+	write_entries(profile, true, "; beside them ", ", ", stream);
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/error.h"
+#include "cli/options.h"
+
+#define LIMIT_DEFAULT 15 /* rows: what matters fits a screen */
+
+/* A list of the table of formats, by one of their texts. */
+static const char *list(char *text, size_t size, bool endings)
+{
+	const struct kb_format *format;
+	size_t used = 0;
+
+	text[0] = 0;
+	for (size_t i = 0; (format = kb_format__at(i)) && used < size; i++) {
+		const char *item = endings ? format->endings : format->name;
+
+		if (*item)
+			used += snprintf(text + used, size - used, "%s%s", used ? " " : "", item);
+	}
+	return text;
+}
+
+static struct kb_error *choose(const struct kb_view_args *args, const struct kb_format **format)
+{
+	char names[512];
+
+	if (args->format) {
+		*format = kb_format__by_name(args->format);
+		if (!*format)
+			return kb_usage("--format: '%s' is none of %s", args->format,
+					list(names, sizeof(names), false));
+		return NULL;
+	}
+	if (kb_view_args__to_stdout(args)) {
+		*format = kb_format__at(0);
+		return NULL;
+	}
+	*format = kb_format__by_path(args->output);
+	if (!*format)
+		return kb_usage("--output: '%s' has none of the endings that choose a format (%s): "
+				"give --format",
+				args->output, list(names, sizeof(names), true));
+	return NULL;
+}
+
+/* Options that would do nothing are not taken in silence. */
+static struct kb_error *check_fit(const struct kb_view_args *args, const struct kb_format *format)
+{
+	const char *table_only = args->sort	    ? "--sort"
+				 : args->limit >= 0 ? "--limit"
+				 : args->no_summary ? "--no-summary"
+						    : NULL;
+	const char *stacks_only = args->lines	    ? "--lines"
+				  : args->threads   ? "--threads"
+				  : args->processes ? "--processes"
+						    : NULL;
+
+	if (table_only && format != kb_format__at(0))
+		return kb_usage("%s is for the format %s, not for %s", table_only,
+				kb_format__at(0)->name, format->name);
+	if (stacks_only && format == kb_format__by_name("recording"))
+		return kb_usage("%s is not for recordings, which hold everything: give it to "
+				"'keelback convert'",
+				stacks_only);
+	return NULL;
+}
+
+struct kb_error *kb_view_args__format(const struct kb_view_args *args,
+				      const struct kb_format **result)
+{
+	const struct kb_format *format;
+
+	KB_TRY(choose(args, &format));
+	KB_TRY(check_fit(args, format));
+	if (format->binary && kb_view_args__to_stdout(args) && isatty(STDOUT_FILENO))
+		return kb_usage("format %s is binary and not for a terminal: give --output FILE",
+				format->name);
+	*result = format;
+	return NULL;
+}
+
+bool kb_view_args__to_stdout(const struct kb_view_args *args)
+{
+	return !args->output || !strcmp(args->output, "-");
+}
+
+/* NO_COLOR is what https://no-color.org describes. */
+static bool use_color(const struct kb_view_args *args, enum kb_color color)
+{
+	const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
+
+	if (color != KB_COLOR_AUTO)
+		return color == KB_COLOR_ALWAYS;
+	return kb_view_args__to_stdout(args) && isatty(STDOUT_FILENO) && !(no_color && *no_color) &&
+	       term && strcmp(term, "dumb");
+}
+
+struct kb_format_opts kb_view_args__opts(const struct kb_view_args *args,
+					 const struct kb_general_args *general)
+{
+	return (struct kb_format_opts){
+		.size = sizeof(struct kb_format_opts),
+		.lines = args->lines,
+		.threads = args->threads,
+		.processes = args->processes,
+		.sort = args->sort,
+		.limit = args->limit < 0 ? LIMIT_DEFAULT : args->limit,
+		.summary = !args->no_summary,
+		.color = use_color(args, general->color),
+	};
+}
+
+char *kb_view_args__help(int key, const char *text, void *input)
+{
+	const struct kb_format *format;
+	char *help = NULL;
+	size_t size;
+	FILE *stream;
+
+	if (key != ARGP_KEY_HELP_POST_DOC)
+		return (char *)text;
+	stream = open_memstream(&help, &size);
+	if (!stream)
+		return (char *)text;
+	fputs("Formats:\n", stream);
+	for (size_t i = 0; (format = kb_format__at(i)); i++)
+		fprintf(stream, "  %-12s %-13s %s\n", format->name, format->endings,
+			format->description);
+	if (text)
+		fprintf(stream, "\n%s", text);
+	if (fclose(stream)) {
+		free(help);
+		return (char *)text;
+	}
+	return help; /* argp frees what is not the text it gave */
+}

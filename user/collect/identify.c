@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "collect/command_path.h"
+#include "collect/identify.h"
+#include "collect/remote_tls.h"
+
+#define FILES_MAX 4096 /* as the image cache */
+/* Between execution and the mapping of libpython lie a millisecond or two of dynamic linking. */
+#define WAITING_MAX   256
+#define LOOK_FIRST_MS 1
+#define LOOK_LAST_MS  1024
+/* A process without an interpreter is asked about again after these times, growing fourfold. */
+#define RECHECK_FIRST_NS (50 * KB_NS_PER_MS)
+#define RECHECK_LAST_NS	 (60 * KB_NS_PER_SECOND)
+#define WARNINGS_MAX	 20 /* unsupported processes that are named one by one */
+
+/* An executable that needs libpython, which is not mapped yet. */
+struct waiting {
+	pid_t pid;
+	uint64_t start_ns;
+	uint64_t next_ns;
+	unsigned delay_ms;
+};
+
+struct kb_identifier {
+	const struct kb_target *target;
+	struct kb_sample_programs *programs;
+	struct kb_ingest *ingest;
+	struct kb_image_cache *images;
+	/*
+	 * Containers have the same interpreter in many files: one image in the kernel stands
+	 * for all files with its build id. Places are those of the image cache.
+	 */
+	uint32_t
+		image_of[FILES_MAX]; /* 1 + the image, 0: layout and probes are not in the kernel */
+	uint32_t file_of[KB_IMAGES_MAX];
+	uint32_t n_images;
+	struct waiting waiting[WAITING_MAX];
+	unsigned n_waiting;
+	unsigned warnings;
+	uint32_t n_processes;
+	uint64_t missed; /* samples of processes before they were identified */
+};
+
+struct kb_error *kb_identifier__create(const struct kb_target *target,
+				       struct kb_sample_programs *programs,
+				       struct kb_identifier **result)
+{
+	struct kb_identifier *id = calloc(1, sizeof(*id));
+	struct kb_error *err;
+
+	if (!id)
+		return kb_error__no_memory();
+	id->target = target;
+	id->programs = programs;
+	err = kb_image_cache__create(&id->images);
+	if (err)
+		kb_identifier__destroy(id);
+	else
+		*result = id;
+	return err;
+}
+
+void kb_identifier__destroy(struct kb_identifier *id)
+{
+	if (!id)
+		return;
+	kb_image_cache__destroy(id->images);
+	free(id);
+}
+
+void kb_identifier__set_ingest(struct kb_identifier *id, struct kb_ingest *ingest)
+{
+	id->ingest = ingest;
+}
+
+static const struct kb_image_info *image_at(const struct kb_identifier *id, uint32_t image)
+{
+	return image < id->n_images ? kb_image_cache__at(id->images, id->file_of[image]) : NULL;
+}
+
+/* The image in the kernel with the same build id, or a new one. */
+static uint32_t choose_image(struct kb_identifier *id, uint32_t file)
+{
+	const struct kb_image_info *info = kb_image_cache__at(id->images, file), *other;
+
+	for (uint32_t image = 0; image < id->n_images; image++) {
+		other = image_at(id, image);
+		if (info->build_id_bytes && info->build_id_bytes == other->build_id_bytes &&
+		    !memcmp(info->build_id, other->build_id, info->build_id_bytes))
+			return image;
+	}
+	return id->n_images;
+}
+
+/* Layout, image and probes of a file into the kernel, once. path names the file. */
+static struct kb_error *publish_image(struct kb_identifier *id, uint32_t file, const char *path)
+{
+	static const char *const sources[] = { [KB_LAYOUT_DEBUG_OFFSETS] = "debug-offsets",
+					       [KB_LAYOUT_DWARF] = "dwarf",
+					       [KB_LAYOUT_BUILT_IN] = "built-in" };
+	const struct kb_image_info *info = kb_image_cache__at(id->images, file);
+	struct kb_image image = info->image;
+
+	if (file >= FILES_MAX)
+		return kb_failed("more than %d files with interpreters", FILES_MAX);
+	if (id->image_of[file])
+		return NULL;
+	image.id = image.layout = choose_image(id, file);
+	for (uint32_t i = 0; i < info->n_init; i++)
+		image.init[i] = info->init_address[i];
+	KB_TRY(kb_sample_programs__add_image(id->programs, &image, &info->layout, path,
+					     info->init_offset, info->n_init));
+	id->image_of[file] = image.id + 1;
+	if (image.id == id->n_images)
+		id->file_of[id->n_images++] = file;
+	kb_info("interpreter %s (%s layout) in %s", info->version, sources[info->layout_source],
+		path);
+	return NULL;
+}
+
+static void describe(pid_t pid, uint64_t start_ns, const struct kb_image_info *image,
+		     const char *comm, pid_t parent, uint64_t cgroup, struct kb_ingest *ingest,
+		     uint32_t proc)
+{
+	char command[1024];
+	struct kb_process_info info = { .size = sizeof(info),
+					.pid = pid,
+					.ns_pid = kb_process__ns_pid(pid),
+					.parent = parent,
+					.start_ns = start_ns,
+					.cgroup = cgroup,
+					.comm = comm,
+					.command = command,
+					.python = image ? image->version : "" };
+	struct kb_error *err;
+
+	kb_process__command(pid, command, sizeof(command));
+	err = kb_ingest__add_process(ingest, proc, &info);
+	if (err)
+		kb_warn("%s", kb_error__text(err));
+	kb_error__destroy(err);
+}
+
+static uint64_t rebase(uint64_t address, uint64_t bias)
+{
+	return address ? address + bias : 0;
+}
+
+/* The same that the uprobe does in bpf/common/tracker.bpf.c, for a process that runs already. */
+static struct kb_error *publish_process(struct kb_identifier *id, pid_t pid,
+					const struct kb_process_stat *stat, uint64_t start_ns,
+					const struct kb_interpreter *interp)
+{
+	const struct kb_image *image = &interp->image->image;
+	uint64_t bias = interp->bias;
+	struct kb_proc old, proc = {
+		.start_time = start_ns,
+		.runtime = rebase(image->runtime, bias),
+		.code_type = rebase(image->code_type, bias),
+		.interp_head = rebase(image->interp_head, bias),
+		.tstate_current = rebase(image->tstate_current, bias),
+		.tss_key = rebase(image->tss_key, bias),
+		.layout = id->image_of[interp->image_index] - 1,
+		.image = id->image_of[interp->image_index] - 1,
+		.state = KB_PROC_PYTHON,
+	};
+
+	kb_remote_tls__resolve(pid, &image->tstate_tls, bias, &proc.tstate_tls);
+	kb_remote_tls__resolve(pid, &image->gilstate_tls, bias, &proc.gilstate_tls);
+	proc.id = kb_sample_programs__new_proc(id->programs);
+	/* Known here before BPF can send a record that names it. */
+	describe(pid, start_ns, interp->image, stat->comm, stat->parent, 0, id->ingest, proc.id);
+	id->n_processes++;
+	if (kb_sample_programs__get_proc(id->programs, pid, &old) && old.state != KB_PROC_PYTHON)
+		id->missed += old.pending;
+	return kb_sample_programs__set_proc(id->programs, pid, &proc, true);
+}
+
+/*
+ * Tells BPF that a process holds no interpreter that we can walk, and when to ask again. What is
+ * likely to have one soon keeps its samples: they are failures then.
+ */
+static void publish_negative(struct kb_identifier *id, pid_t pid, uint64_t start_ns, uint32_t state,
+			     bool likely)
+{
+	struct kb_proc proc = {}, old = {};
+	uint64_t delay = RECHECK_FIRST_NS;
+
+	kb_sample_programs__get_proc(id->programs, pid, &old);
+	if (old.state == KB_PROC_PYTHON)
+		return;
+	for (uint32_t i = 1; i < old.checks && delay < RECHECK_LAST_NS; i++)
+		delay *= 4;
+	proc.start_time = start_ns;
+	proc.state = state;
+	if (state == KB_PROC_UNSUPPORTED)
+		id->missed += old.pending;
+	else if (likely)
+		proc.pending = old.pending;
+	proc.checks = old.checks ? old.checks : 1;
+	proc.next_check = kb_now(CLOCK_MONOTONIC) + delay;
+	kb_error__destroy(kb_sample_programs__set_proc(id->programs, pid, &proc, true));
+}
+
+static void wait_for_library(struct kb_identifier *id, pid_t pid, uint64_t start_ns)
+{
+	struct waiting *w = NULL;
+
+	for (unsigned i = 0; i < id->n_waiting && !w; i++) {
+		if (id->waiting[i].pid == pid)
+			w = &id->waiting[i];
+	}
+	if (!w && id->n_waiting < WAITING_MAX) {
+		w = &id->waiting[id->n_waiting++];
+		w->delay_ms = LOOK_FIRST_MS;
+	} else if (!w) {
+		return; /* samples will ask about it */
+	} else {
+		w->delay_ms *= 2;
+	}
+	w->pid = pid;
+	w->start_ns = start_ns;
+	w->next_ns = kb_now(CLOCK_MONOTONIC) + w->delay_ms * KB_NS_PER_MS;
+}
+
+static void stop_waiting(struct kb_identifier *id, pid_t pid)
+{
+	for (unsigned i = 0; i < id->n_waiting; i++) {
+		if (id->waiting[i].pid == pid)
+			id->waiting[i--] = id->waiting[--id->n_waiting];
+	}
+}
+
+static void warn_unsupported(struct kb_identifier *id, pid_t pid, const char *comm,
+			     const char *reason)
+{
+	if (id->warnings++ < WARNINGS_MAX)
+		kb_warn("process %d (%s) cannot be observed: %s", pid, comm, reason);
+	if (id->warnings == WARNINGS_MAX)
+		kb_warn("more such processes are counted as 'unsupported' in the ledger");
+}
+
+static enum kb_identity refuse(struct kb_identifier *id, pid_t pid,
+			       const struct kb_process_stat *stat, uint64_t start_ns,
+			       struct kb_error *err, char *reason)
+{
+	publish_negative(id, pid, start_ns, KB_PROC_UNSUPPORTED, false);
+	if (reason)
+		snprintf(reason, KB_REASON_MAX, "%s", kb_error__text(err));
+	else
+		warn_unsupported(id, pid, stat->comm, kb_error__text(err));
+	kb_error__destroy(err);
+	return KB_IS_UNSUPPORTED;
+}
+
+/* Has it ended, or is it about to: without its memory? */
+static bool is_gone(pid_t pid)
+{
+	struct kb_process_stat stat;
+	char path[64], target;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return !kb_process__stat(pid, &stat) || stat.state == 'Z' ||
+	       (readlink(path, &target, 1) < 0 && errno == ENOENT);
+}
+
+/* Even root may be kept from a process by a security module or a sandbox. */
+static bool may_not_be_read(pid_t pid)
+{
+	char path[64], byte;
+	int fd;
+	bool refused;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	refused = fd < 0 || read(fd, &byte, 1) < 0;
+	refused = refused && (errno == EACCES || errno == EPERM);
+	if (fd >= 0)
+		close(fd);
+	return refused;
+}
+
+enum kb_identity kb_identifier__identify(struct kb_identifier *id, pid_t pid, uint64_t start_ns,
+					 char *reason)
+{
+	struct kb_process_stat stat;
+	struct kb_interpreter interp;
+	struct kb_error *err;
+	char path[128];
+	bool found;
+
+	/* Between a notice and now the PID may have changed hands. */
+	if (!kb_process__stat(pid, &stat) || stat.state == 'Z' ||
+	    (start_ns && start_ns - stat.start_ns >= KB_START_SLACK_NS))
+		return KB_IS_GONE;
+	if (!start_ns)
+		start_ns = stat.start_ns;
+	/* Nobody has asked for this one, and nothing says that it is Python. */
+	if (id->target->filter != KB_FILTER_PIDS && may_not_be_read(pid)) {
+		kb_info("process %d (%s) may not be read, and is taken for no Python", pid,
+			stat.comm);
+		publish_negative(id, pid, start_ns, KB_PROC_NOT_PYTHON, false);
+		return KB_IS_NOT_PYTHON;
+	}
+	err = kb_interpreter__find(id->images, pid, &found, &interp);
+	if (!err && !found) {
+		if (interp.needs_libpython)
+			wait_for_library(id, pid, start_ns);
+		publish_negative(id, pid, start_ns, KB_PROC_NOT_PYTHON, interp.needs_libpython);
+		return KB_IS_NOT_PYTHON;
+	}
+	if (!err && interp.initialized)
+		err = kb_interpreter__validate(pid, &interp);
+	if (!err) {
+		snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", pid, interp.map_start,
+			 interp.map_end);
+		err = publish_image(id, interp.image_index, path);
+	}
+	if (!err)
+		err = publish_process(id, pid, &stat, start_ns, &interp);
+	if (!err)
+		return KB_IS_PYTHON;
+	if (is_gone(pid)) {
+		kb_error__destroy(err);
+		return KB_IS_GONE;
+	}
+	return refuse(id, pid, &stat, start_ns, err, reason);
+}
+
+static void expect_file(struct kb_identifier *id, const char *path)
+{
+	char file[PATH_MAX];
+	bool is_python = false;
+	uint32_t index = 0;
+	struct kb_error *err = kb_image_cache__add_path(id->images, path, &is_python, &index, file);
+
+	if (!err && is_python)
+		err = publish_image(id, index, file);
+	if (err)
+		kb_debug("%s: %s", path, kb_error__text(err));
+	kb_error__destroy(err);
+}
+
+void kb_identifier__expect_command(struct kb_identifier *id, const char *command)
+{
+	char executable[PATH_MAX];
+
+	if (kb_command_path__executable(command, executable))
+		expect_file(id, executable);
+}
+
+void kb_identifier__expect_installed(struct kb_identifier *id)
+{
+	static const char *const places[] = {
+		"/usr/bin/python3.*",
+		"/usr/local/bin/python3.*",
+		"/usr/lib/*/libpython3.*.so.*",
+		"/usr/local/lib/libpython3.*.so.*",
+	};
+	glob_t found;
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		if (glob(places[i], GLOB_NOSORT, NULL, &found))
+			continue;
+		for (size_t j = 0; j < found.gl_pathc && j < KB_IMAGES_MAX / 4; j++)
+			expect_file(id, found.gl_pathv[j]);
+		globfree(&found);
+	}
+}
+
+void kb_identifier__notice(struct kb_identifier *id, const struct kb_notice *notice)
+{
+	struct kb_exe_key exe = { .inode = notice->exe_inode, .device = notice->exe_device };
+	enum kb_identity identity;
+	struct kb_proc proc;
+
+	if (notice->kind != KB_NOTICE_EXEC && notice->kind != KB_NOTICE_UNKNOWN)
+		return;
+	/* BPF may have found it out meanwhile, by a uprobe. */
+	if (kb_sample_programs__get_proc(id->programs, notice->tgid, &proc) &&
+	    proc.state == KB_PROC_PYTHON && proc.start_time == notice->start_time)
+		return;
+	identity = kb_identifier__identify(id, notice->tgid, notice->start_time, NULL);
+	if (notice->kind != KB_NOTICE_EXEC || identity == KB_IS_GONE)
+		return;
+	for (unsigned i = 0; i < id->n_waiting; i++) {
+		if (id->waiting[i].pid == (pid_t)notice->tgid)
+			return; /* its image is not known yet: the next execution is to be told as
+				   well */
+	}
+	kb_sample_programs__set_exe(id->programs, &exe,
+				    identity == KB_IS_NOT_PYTHON ? KB_EXE_NOT_PYTHON
+								 : KB_EXE_PYTHON);
+}
+
+int kb_identifier__look_again(struct kb_identifier *id)
+{
+	uint64_t now = kb_now(CLOCK_MONOTONIC), next = UINT64_MAX;
+
+	for (unsigned i = 0; i < id->n_waiting; i++) {
+		struct waiting w = id->waiting[i];
+		enum kb_identity identity;
+
+		if (w.next_ns > now)
+			continue;
+		identity = kb_identifier__identify(id, w.pid, w.start_ns, NULL);
+		if (identity != KB_IS_NOT_PYTHON || w.delay_ms >= LOOK_LAST_MS) {
+			stop_waiting(id, w.pid);
+			i--;
+		}
+	}
+	for (unsigned i = 0; i < id->n_waiting; i++) {
+		if (id->waiting[i].next_ns < next)
+			next = id->waiting[i].next_ns;
+	}
+	if (next == UINT64_MAX)
+		return -1;
+	return next > now ? (next - now) / KB_NS_PER_MS + 1 : 1;
+}
+
+const struct kb_layout *kb_identifier__layout(uint32_t layout, void *context)
+{
+	struct kb_identifier *id = context;
+
+	const struct kb_image_info *image = image_at(id, layout);
+
+	return image ? &image->layout : NULL;
+}
+
+void kb_identifier__new_process(const struct kb_data_proc *record, void *context)
+{
+	struct kb_identifier *id = context;
+	const struct kb_image_info *image = image_at(id, record->image);
+	char comm[KB_COMM_MAX + 1];
+
+	memcpy(comm, record->comm, KB_COMM_MAX);
+	comm[KB_COMM_MAX] = '\0';
+	describe(record->tgid, record->start_time, image, comm, record->parent_tgid, record->cgroup,
+		 id->ingest, record->proc);
+	id->n_processes++;
+}
+
+bool kb_identifier__read_code(uint32_t proc, pid_t pid, uint64_t address,
+			      struct kb_remote_code *code, const struct kb_layout **layout,
+			      void *context)
+{
+	struct kb_identifier *id = context;
+	struct kb_proc known;
+
+	/* Still the same process, and not on its way into another program. */
+	if (!kb_sample_programs__get_proc(id->programs, pid, &known) || known.id != proc)
+		return false;
+	*layout = kb_identifier__layout(known.layout, id);
+	return *layout && kb_remote_code__read(pid, *layout, known.code_type, address, code);
+}
+
+uint64_t kb_identifier__unresolved(struct kb_identifier *id)
+{
+	struct kb_proc proc;
+	uint32_t tgid = 0;
+	uint64_t samples = id->missed;
+
+	while (kb_sample_programs__next_proc(id->programs, &tgid)) {
+		if (kb_sample_programs__get_proc(id->programs, tgid, &proc) &&
+		    proc.state == KB_PROC_PENDING)
+			samples += proc.pending;
+	}
+	return samples;
+}
+
+uint32_t kb_identifier__count(const struct kb_identifier *id)
+{
+	return id->n_processes;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_COLLECT_IDENTIFY_H
+#define KB_COLLECT_IDENTIFY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "bpf/shared/events.h"
+#include "collect/ingest.h"
+#include "collect/target.h"
+#include "kernel/sample_programs.h"
+#include "python/interpreter.h"
+
+/*
+ * Tells BPF which processes run which interpreter: those that are there when
+ * observation starts, and whatever a notice asks about. Each image is analysed
+ * once and its initialization functions are probed, so that every later process
+ * of it is set up by BPF alone (bpf/common/tracker.bpf.c).
+ */
+struct kb_identifier;
+
+struct kb_error *kb_identifier__create(const struct kb_target *target,
+				       struct kb_sample_programs *programs,
+				       struct kb_identifier **identifier);
+void kb_identifier__destroy(struct kb_identifier *identifier);
+/* Where processes are entered; set once before anything is identified. */
+void kb_identifier__set_ingest(struct kb_identifier *identifier, struct kb_ingest *ingest);
+
+enum kb_identity { KB_IS_PYTHON, KB_IS_NOT_PYTHON, KB_IS_GONE, KB_IS_UNSUPPORTED };
+
+/*
+ * Looks at a process and tells BPF. start_ns: as in the notice, 0 when unknown.
+ * reason (may be NULL, size KB_REASON_MAX) says why it is unsupported.
+ */
+#define KB_REASON_MAX 512
+enum kb_identity kb_identifier__identify(struct kb_identifier *identifier, pid_t pid,
+					 uint64_t start_ns, char *reason);
+
+/* Analyses and probes what a command will run, before it runs. Failures only cost its first
+ * milliseconds. */
+void kb_identifier__expect_command(struct kb_identifier *identifier, const char *command);
+/* The same for the interpreters in the machine's usual places, for processes that start later. */
+void kb_identifier__expect_installed(struct kb_identifier *identifier);
+
+void kb_identifier__notice(struct kb_identifier *identifier, const struct kb_notice *notice);
+/* Processes that were caught before their libpython was mapped. Returns ms until the next look, -1:
+ * none waits. */
+int kb_identifier__look_again(struct kb_identifier *identifier);
+
+/* For kb_ingest_opts. */
+const struct kb_layout *kb_identifier__layout(uint32_t layout, void *identifier);
+void kb_identifier__new_process(const struct kb_data_proc *record, void *identifier);
+
+bool kb_identifier__read_code(uint32_t proc, pid_t pid, uint64_t address,
+			      struct kb_remote_code *code, const struct kb_layout **layout,
+			      void *identifier);
+
+/* Samples of processes before they were identified, or that never were: to be asked once, at the
+ * end. */
+uint64_t kb_identifier__unresolved(struct kb_identifier *identifier);
+uint32_t kb_identifier__count(const struct kb_identifier *identifier);
+
+#endif

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/array.h"
+#include "base/error.h"
+#include "base/id_map.h"
+#include "collect/code_decoder.h"
+#include "collect/ingest.h"
+
+#define PROCS_MAX	      (1u << 20) /* processes of one session; later ones are counted as lost */
+#define GENERATION_STACKS_MAX (1u << 20) /* as many as the kernel's table of counts can hold */
+#define FRAMES_CACHE_MAX      (1u << 22)
+
+/* A stack as the generation's counts refer to it. */
+struct generation {
+	struct kb_id_map nodes; /* (stack hash, process) → node */
+};
+
+/* A process by the kernel's id. */
+struct known_process {
+	uint32_t process;     /* in the profile */
+	uint32_t forked_from; /* id, 0: none */
+};
+
+struct kb_ingest {
+	struct kb_ingest_opts opts;
+	struct kb_code_decoder *decoder;
+	struct known_process *processes; /* by the kernel's process id */
+	uint32_t n_processes, capacity;
+	struct generation generations[2];
+	struct kb_id_map threads;   /* (process id, tid) → thread */
+	struct kb_id_map frames;    /* (code, code unit) → frame */
+	struct kb_id_map truncated; /* nodes of truncated stacks */
+	uint32_t truncation_marker; /* frame, KB_ID_NONE until it is needed */
+};
+
+struct kb_error *kb_ingest__create(const struct kb_ingest_opts *opts, struct kb_ingest **result)
+{
+	struct kb_ingest *ingest = calloc(1, sizeof(*ingest));
+	struct kb_error *err;
+
+	if (!ingest)
+		return kb_error__no_memory();
+	ingest->opts = *opts;
+	ingest->truncation_marker = KB_ID_NONE;
+	kb_id_map__init(&ingest->generations[0].nodes, GENERATION_STACKS_MAX);
+	kb_id_map__init(&ingest->generations[1].nodes, GENERATION_STACKS_MAX);
+	kb_id_map__init(&ingest->threads, KB_PROFILE_THREADS_MAX);
+	kb_id_map__init(&ingest->frames, FRAMES_CACHE_MAX);
+	kb_id_map__init(&ingest->truncated, KB_PROFILE_NODES_MAX);
+	err = kb_code_decoder__create(opts->profile, &ingest->decoder);
+	if (err)
+		kb_ingest__destroy(ingest);
+	else
+		*result = ingest;
+	return err;
+}
+
+void kb_ingest__destroy(struct kb_ingest *ingest)
+{
+	if (!ingest)
+		return;
+	kb_code_decoder__destroy(ingest->decoder);
+	kb_id_map__free(&ingest->generations[0].nodes);
+	kb_id_map__free(&ingest->generations[1].nodes);
+	kb_id_map__free(&ingest->threads);
+	kb_id_map__free(&ingest->frames);
+	kb_id_map__free(&ingest->truncated);
+	free(ingest->processes);
+	free(ingest);
+}
+
+/* Makes room for a process id; NULL: too many. */
+static struct known_process *reserve_process(struct kb_ingest *ingest, uint32_t proc)
+{
+	struct known_process *processes = kb_array__grow(ingest->processes, &ingest->capacity,
+							 proc + 1, sizeof(*processes), PROCS_MAX);
+
+	if (!processes)
+		return NULL;
+	ingest->processes = processes;
+	while (ingest->n_processes <= proc)
+		processes[ingest->n_processes++] = (struct known_process){ .process = KB_ID_NONE };
+	return &processes[proc];
+}
+
+struct kb_error *kb_ingest__add_process(struct kb_ingest *ingest, uint32_t proc,
+					const struct kb_process_info *info)
+{
+	struct known_process *known = reserve_process(ingest, proc);
+
+	if (!known)
+		return kb_failed("more than %u processes in one session", PROCS_MAX);
+	known->process = kb_profile__add_process(ingest->opts.profile, info);
+	return NULL;
+}
+
+static void add_forked(struct kb_ingest *ingest, const struct kb_data_proc *record)
+{
+	struct known_process *known = reserve_process(ingest, record->proc);
+
+	/* Ids grow, so that a chain of parents ends. */
+	if (known && record->forked_from < record->proc)
+		known->forked_from = record->forked_from;
+	ingest->opts.new_process(record, ingest->opts.context);
+}
+
+static uint32_t process_of(const struct kb_ingest *ingest, uint32_t proc)
+{
+	return proc < ingest->n_processes ? ingest->processes[proc].process : KB_ID_NONE;
+}
+
+static uint32_t add_thread(struct kb_ingest *ingest, const struct kb_data_thread *record)
+{
+	char name[KB_COMM_MAX + 1];
+	struct kb_thread_info info = { .size = sizeof(info),
+				       .process = process_of(ingest, record->proc),
+				       .tid = record->tid,
+				       .ns_tid = record->ns_tid,
+				       .name = name };
+	uint32_t thread = KB_ID_NONE;
+
+	memcpy(name, record->comm, KB_COMM_MAX);
+	name[KB_COMM_MAX] = '\0';
+	if (info.process != KB_ID_NONE)
+		thread = kb_profile__add_thread(ingest->opts.profile, &info);
+	if (thread != KB_ID_NONE)
+		kb_id_map__set(&ingest->threads, record->proc, record->tid, thread);
+	return thread;
+}
+
+/* A forked process has its parent's code objects until it makes others. */
+static uint32_t inherited_code(struct kb_ingest *ingest, uint32_t proc, uint64_t address)
+{
+	uint32_t code = KB_ID_NONE;
+
+	while (code == KB_ID_NONE && proc < ingest->n_processes &&
+	       ingest->processes[proc].forked_from) {
+		proc = ingest->processes[proc].forked_from;
+		code = kb_code_decoder__find(ingest->decoder, proc, address);
+	}
+	return code;
+}
+
+void kb_ingest__fetch_code(struct kb_ingest *ingest, uint32_t proc, pid_t pid, uint64_t address)
+{
+	const struct kb_layout *layout;
+	struct kb_remote_code code;
+	struct kb_code_info info = {};
+
+	if (!ingest->opts.read_code(proc, pid, address, &code, &layout, ingest->opts.context))
+		return;
+	info.file = code.file;
+	info.name = code.name;
+	info.first_line = code.first_line;
+	info.linetable_kind = layout->linetable_kind;
+	info.linetable = code.lines;
+	info.linetable_bytes = code.lines_bytes;
+	kb_code_decoder__add(ingest->decoder, proc, address, &info);
+	kb_remote_code__free(&code);
+}
+
+/* From the parent or from the process, if it still lives; else a frame by its address, counted. */
+static uint32_t missing_code(struct kb_ingest *ingest, uint32_t proc, uint64_t address)
+{
+	struct kb_profile *profile = ingest->opts.profile;
+	uint32_t process = process_of(ingest, proc);
+	struct kb_code_info info = { .kind = KB_FRAME_MARKER, .file = "" };
+	uint32_t code = inherited_code(ingest, proc, address);
+	char name[32];
+
+	if (code == KB_ID_NONE && process != KB_ID_NONE) {
+		kb_ingest__fetch_code(ingest, proc, kb_profile__process(profile, process)->pid,
+				      address);
+		code = kb_code_decoder__find(ingest->decoder, proc, address);
+	}
+	if (code != KB_ID_NONE)
+		return code;
+	snprintf(name, sizeof(name), "<code at 0x%llx>", (unsigned long long)address);
+	info.name = name;
+	kb_profile__ledger_add(profile, KB_L_UNNAMED_FRAMES, 1);
+	return kb_profile__add_code(profile, &info);
+}
+
+static uint32_t frame_of(struct kb_ingest *ingest, uint32_t proc, uint64_t word)
+{
+	uint32_t code = kb_code_decoder__find(ingest->decoder, proc, KB_FRAME_CODE(word)), frame;
+	uint32_t lasti = KB_FRAME_LASTI(word);
+
+	if (code == KB_ID_NONE)
+		code = missing_code(ingest, proc, KB_FRAME_CODE(word));
+	if (code == KB_CODE_HIDDEN)
+		return code;
+	frame = kb_id_map__get(&ingest->frames, code, lasti);
+	if (frame == KB_ID_NONE && code != KB_ID_NONE) {
+		frame = kb_profile__add_frame(ingest->opts.profile, code, lasti);
+		kb_id_map__set(&ingest->frames, code, lasti, frame);
+	}
+	return frame;
+}
+
+/* Root of stacks whose roots were not walked. */
+static uint32_t truncation_node(struct kb_ingest *ingest)
+{
+	struct kb_code_info info = { .kind = KB_FRAME_MARKER, .file = "", .name = "<truncated>" };
+	struct kb_profile *profile = ingest->opts.profile;
+
+	if (ingest->truncation_marker == KB_ID_NONE)
+		ingest->truncation_marker =
+			kb_profile__add_frame(profile, kb_profile__add_code(profile, &info), 0);
+	return kb_profile__add_node(profile, KB_ID_NONE, ingest->truncation_marker);
+}
+
+static void add_stack(struct kb_ingest *ingest, const struct kb_data_stack *record, size_t size)
+{
+	const uint64_t *words = (const uint64_t *)(record + 1);
+	struct kb_id_map *nodes = &ingest->generations[record->generation & 1].nodes;
+	bool truncated = record->flags & KB_STACK_TRUNCATED;
+	uint32_t node = KB_ID_NONE, frame;
+
+	if (record->n_frames > KB_FRAMES_MAX || size < sizeof(*record) + record->n_frames * 8)
+		return;
+	if (truncated)
+		node = truncation_node(ingest);
+	for (uint32_t i = record->n_frames; i-- > 0;) {
+		frame = frame_of(ingest, record->proc, words[i]);
+		if (frame == KB_CODE_HIDDEN)
+			continue;
+		node = kb_profile__add_node(ingest->opts.profile, node, frame);
+		if (node == KB_ID_NONE)
+			return;
+	}
+	if (node == KB_ID_NONE)
+		return;
+	kb_id_map__set(nodes, record->hash, record->proc, node);
+	if (truncated)
+		kb_id_map__set(&ingest->truncated, node, 0, 1);
+}
+
+void kb_ingest__record(struct kb_ingest *ingest, const void *record, size_t size)
+{
+	const struct kb_data_code *code = record;
+	const struct kb_data_stack *stack = record;
+	const struct kb_data_proc *proc = record;
+	uint32_t kind = size >= sizeof(kind) ? *(const uint32_t *)record : 0;
+
+	if (kind == KB_DATA_STACK && size >= sizeof(*stack))
+		add_stack(ingest, stack, size);
+	else if (kind == KB_DATA_CODE && size >= sizeof(*code))
+		kb_code_decoder__code(ingest->decoder, code, size,
+				      ingest->opts.layout(code->layout, ingest->opts.context));
+	else if (kind == KB_DATA_LINES && size >= sizeof(struct kb_data_lines))
+		kb_code_decoder__lines(ingest->decoder, record, size);
+	else if (kind == KB_DATA_THREAD && size >= sizeof(struct kb_data_thread))
+		add_thread(ingest, record);
+	else if (kind == KB_DATA_PROC && size >= sizeof(*proc))
+		add_forked(ingest, proc);
+}
+
+static uint32_t thread_of(struct kb_ingest *ingest, const struct kb_stack_key *key)
+{
+	struct kb_data_thread nameless = { .proc = key->proc, .tid = key->tid };
+	uint32_t thread = kb_id_map__get(&ingest->threads, key->proc, key->tid);
+
+	return thread != KB_ID_NONE ? thread : add_thread(ingest, &nameless);
+}
+
+void kb_ingest__count(struct kb_ingest *ingest, uint32_t parity, const struct kb_stack_key *key,
+		      uint64_t count)
+{
+	uint32_t node =
+		kb_id_map__get(&ingest->generations[parity & 1].nodes, key->hash, key->proc);
+	struct kb_profile *profile = ingest->opts.profile;
+	uint32_t thread = thread_of(ingest, key);
+	bool truncated;
+
+	if (node == KB_ID_NONE || thread == KB_ID_NONE) {
+		kb_profile__ledger_add(profile, KB_L_LOST_STACK, count);
+		return;
+	}
+	if (!kb_profile__add_samples(profile, thread, node, count)) {
+		kb_profile__ledger_add(profile, KB_L_STACKS_FULL, count);
+		return;
+	}
+	truncated = kb_id_map__get(&ingest->truncated, node, 0) != KB_ID_NONE;
+	kb_profile__ledger_add(profile, truncated ? KB_L_TRUNCATED : KB_L_GOOD, count);
+}
+
+void kb_ingest__end_generation(struct kb_ingest *ingest, uint32_t parity)
+{
+	kb_id_map__clear(&ingest->generations[parity & 1].nodes);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_COLLECT_INGEST_H
+#define KB_COLLECT_INGEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "bpf/shared/events.h"
+#include "bpf/shared/layout.h"
+#include "model/profile.h"
+#include "python/remote_code.h"
+
+/*
+ * Turns the kernel's records into a profile: code objects are decoded, stacks
+ * become nodes of the stack tree, counts become samples. Everything in a record
+ * that came from a target's memory is checked.
+ */
+struct kb_ingest;
+
+/* The layout of an image by its index, for decoding strings and lines; NULL when unknown. */
+typedef const struct kb_layout *(*kb_layout_fn)(uint32_t layout, void *context);
+/* A process that BPF set up itself: fills what user space knows of it. */
+typedef void (*kb_new_process_fn)(const struct kb_data_proc *record, void *context);
+
+/* Reads a code object from a live process that BPF could not read; false when it cannot be read
+ * either. */
+typedef bool (*kb_read_code_fn)(uint32_t proc, pid_t pid, uint64_t address,
+				struct kb_remote_code *code, const struct kb_layout **layout,
+				void *context);
+
+struct kb_ingest_opts {
+	struct kb_profile *profile; /* borrowed */
+	kb_layout_fn layout;
+	kb_new_process_fn new_process;
+	kb_read_code_fn read_code;
+	void *context;
+};
+
+struct kb_error *kb_ingest__create(const struct kb_ingest_opts *opts, struct kb_ingest **ingest);
+void kb_ingest__destroy(struct kb_ingest *ingest);
+
+/* Process id of the kernel's records → process in the profile. Before any record that uses it. */
+struct kb_error *kb_ingest__add_process(struct kb_ingest *ingest, uint32_t proc,
+					const struct kb_process_info *info);
+
+/* Reads a code object from a live process now, for stacks that will name it. */
+void kb_ingest__fetch_code(struct kb_ingest *ingest, uint32_t proc, pid_t pid, uint64_t address);
+/* One record of the data ring. */
+void kb_ingest__record(struct kb_ingest *ingest, const void *record, size_t size);
+/* One count of the generation that ends. parity: of its number. */
+void kb_ingest__count(struct kb_ingest *ingest, uint32_t parity, const struct kb_stack_key *key,
+		      uint64_t count);
+/* The generation's counts have all been handed over: its stacks are forgotten. */
+void kb_ingest__end_generation(struct kb_ingest *ingest, uint32_t parity);
+
+#endif

@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+
+/*
+ * A sampling session: puts target, programs, clock, identification and profile
+ * together. What happens in the kernel is described in bpf/sample.bpf.c, what
+ * becomes of its records in ingest.h.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "collect/cover.h"
+#include "collect/identify.h"
+#include "collect/ingest.h"
+#include "collect/launch.h"
+#include "collect/target.h"
+#include "kernel/clock.h"
+#include "kernel/cpus.h"
+#include "kernel/probes.h"
+#include "kernel/sample_programs.h"
+#include "keelback/inspect.h"
+#include "keelback/sample.h"
+#include "model/recording.h"
+#include "system/arch.h"
+
+#define RATE_DEFAULT 1000
+#define DRAIN_MS     1000
+#define DRAIN_MS_MAX 60000
+#define DATA_BYTES                                                                                 \
+	(8u << 20) /* seconds of new stacks at 10 kHz, and within the memory promised for --all */
+#define COUNTS_MIN	8192
+#define COUNTS_MAX	(1u << 20)
+#define TICK_NS_DEFAULT 4000000 /* CONFIG_HZ=250 */
+
+struct kb_sampler {
+	const struct kb_target *target;
+	struct kb_sample_opts opts;
+	struct kb_sample_programs *programs;
+	struct kb_clock *clock;
+	struct kb_identifier *identifier;
+	struct kb_ingest *ingest;
+	struct kb_profile *profile;
+	struct kb_recording_writer *recording;
+	FILE *recording_file;
+	struct kb_launch launch;
+	uint64_t ledger[KB_L_COUNT + 1]; /* what of the kernel's ledger is in the profile already */
+	uint64_t started, next_drain;
+	int64_t started_unix;
+	uint32_t generation;
+	bool running, exited, drain_now;
+	char clock_text[64];
+};
+
+/* The timer tick, from the resolution of the coarse clock, which advances with it. */
+static uint64_t tick_ns(void)
+{
+	struct timespec t;
+
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &t) || t.tv_sec || !t.tv_nsec)
+		return TICK_NS_DEFAULT;
+	return t.tv_nsec;
+}
+
+static double rate_of(const struct kb_sampler *s)
+{
+	return s->opts.tick ? (double)KB_NS_PER_SECOND / tick_ns()
+			    : kb_clock__mean_rate(s->opts.rate_hz, !s->opts.no_jitter);
+}
+
+static struct kb_error *choose_clock(struct kb_sampler *s)
+{
+	struct kb_sample_opts *opts = &s->opts;
+
+	if (opts->rate_hz > KB_RATE_MAX)
+		return kb_usage("rate %u Hz is too high: at most %d", opts->rate_hz, KB_RATE_MAX);
+	if (!opts->rate_hz && !opts->tick) {
+		opts->tick = KB_ARCH_HAS_TICK && s->target->filter != KB_FILTER_PIDS;
+		opts->rate_hz = RATE_DEFAULT;
+	}
+	if (opts->drain_ms > DRAIN_MS_MAX)
+		return kb_usage("drain interval %u ms is too long: at most %d", opts->drain_ms,
+				DRAIN_MS_MAX);
+	if (!opts->drain_ms)
+		opts->drain_ms = DRAIN_MS;
+	return NULL;
+}
+
+/* Room for every sample of two drain intervals being a stack of its own. */
+static uint32_t counts_needed(const struct kb_sampler *s, unsigned cpus)
+{
+	double samples = rate_of(s) * cpus * s->opts.drain_ms / 1000 * 2;
+	uint32_t n = COUNTS_MIN;
+
+	while (n < samples && n < COUNTS_MAX)
+		n *= 2;
+	return n;
+}
+
+static struct kb_error *load_programs(struct kb_sampler *s)
+{
+	const struct kb_target *target = s->target;
+	struct kb_sample_programs_opts opts = { .tick = s->opts.tick, .data_bytes = DATA_BYTES };
+	struct kb_cpus cpus;
+
+	KB_TRY(kb_cpus__online(&cpus));
+	opts.counts_max = counts_needed(s, cpus.n);
+	opts.config = (struct kb_config){
+		.cgroup_id = target->cgroup.id,
+		.cgroup_level = target->cgroup.level,
+		.filter = target->filter,
+		.children = target->children,
+		.tid = target->tid,
+		.self_tgid = getpid(),
+		.tick_min_ns = tick_ns() / 4 * 3,
+		.stacks_high = opts.counts_max / 4 * 3,
+		.ring_high = DATA_BYTES / 4,
+	};
+	return kb_sample_programs__create(&opts, &s->programs);
+}
+
+static struct kb_error *open_recording(struct kb_sampler *s)
+{
+	if (!s->opts.recording)
+		return NULL;
+	s->recording_file = fopen(s->opts.recording, "we");
+	if (!s->recording_file)
+		return kb_error__from_errno(errno, KB_STATUS_FAILED, "cannot write %s",
+					    s->opts.recording);
+	return kb_error__prefix(kb_recording_writer__create(s->recording_file, &s->recording), "%s",
+				s->opts.recording);
+}
+
+static struct kb_error *set_meta(struct kb_sampler *s)
+{
+	struct kb_profile_meta meta = {
+		.size = sizeof(meta),
+		.rate_hz = rate_of(s),
+		.start_unix_ns = s->started_unix,
+		.duration_ns = s->started ? kb_now(CLOCK_MONOTONIC) - s->started : 0,
+		.target = s->target->description,
+		.version = kb_version(),
+	};
+	struct utsname name;
+
+	meta.clock = s->opts.tick				 ? KB_CLOCK_TICK
+		     : s->clock && kb_clock__is_cycles(s->clock) ? KB_CLOCK_CYCLES
+								 : KB_CLOCK_CPU;
+	meta.jitter = !s->opts.tick && !s->opts.no_jitter;
+	uname(&name);
+	meta.host = name.nodename;
+	meta.kernel = name.release;
+	if (!s->profile)
+		return kb_profile__create(&meta, &s->profile);
+	return kb_profile__set_meta(s->profile, &meta);
+}
+
+static struct kb_error *create(struct kb_sampler *s)
+{
+	struct kb_ingest_opts ingest = { .layout = kb_identifier__layout,
+					 .new_process = kb_identifier__new_process,
+					 .read_code = kb_identifier__read_code };
+	struct rlimit files;
+	char detail[128];
+
+	/* The kernel's programs see the machine's PIDs. */
+	if (!kb_probe__pid_namespace((struct kb_probe_arg){ 0 }, detail, sizeof(detail)))
+		return kb_unsupported("keelback must run in the machine's own PID namespace, with "
+				      "'--pid=host' in a container: %s",
+				      detail);
+	KB_TRY(choose_clock(s));
+	/* One descriptor for each thread. */
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	KB_TRY(load_programs(s));
+	KB_TRY(kb_identifier__create(s->target, s->programs, &s->identifier));
+	KB_TRY(set_meta(s));
+	ingest.profile = s->profile;
+	ingest.context = s->identifier;
+	KB_TRY(kb_ingest__create(&ingest, &s->ingest));
+	kb_identifier__set_ingest(s->identifier, s->ingest);
+	return open_recording(s);
+}
+
+struct kb_error *kb_sampler__create(const struct kb_target *target,
+				    const struct kb_sample_opts *opts, struct kb_sampler **result)
+{
+	struct kb_sampler *s = calloc(1, sizeof(*s));
+	struct kb_error *err;
+
+	if (!s)
+		return kb_error__no_memory();
+	s->target = target;
+	s->launch.go = s->launch.failed = s->launch.status = -1;
+	err = KB_COPY_OPTIONS(&s->opts, opts);
+	if (!err)
+		err = create(s);
+	if (err)
+		kb_sampler__destroy(s);
+	else
+		*result = s;
+	return err;
+}
+
+/* An event on every thread of the processes. */
+static struct kb_error *cover_processes(struct kb_sampler *s, const struct kb_pids *pids)
+{
+	struct kb_error *err;
+	struct kb_cover *cover;
+
+	KB_TRY(kb_cover__create(s->programs, s->clock, &cover));
+	err = NULL;
+	for (size_t i = 0; i < pids->n && !err; i++)
+		err = kb_cover__process(cover, pids->ids[i]);
+	kb_cover__destroy(cover);
+	return err;
+}
+
+/* The processes that run now. The only one being no Python is an error, one of several a warning.
+ */
+static struct kb_error *identify_present(struct kb_sampler *s, struct kb_pids *pids)
+{
+	bool must = s->target->filter == KB_FILTER_PIDS && !s->target->children;
+	char reason[KB_REASON_MAX] = "";
+	size_t python = 0;
+
+	for (size_t i = 0; i < pids->n; i++) {
+		pid_t pid = pids->ids[i];
+		enum kb_identity identity;
+
+		if (s->target->filter == KB_FILTER_PIDS)
+			KB_TRY(kb_sample_programs__follow(s->programs, pid));
+		identity = kb_identifier__identify(s->identifier, pid, 0, must ? reason : NULL);
+		if (identity == KB_IS_PYTHON) {
+			python++;
+			continue;
+		}
+		if (identity == KB_IS_NOT_PYTHON)
+			snprintf(reason, sizeof(reason), "it is not a Python process");
+		else if (identity == KB_IS_GONE)
+			snprintf(reason, sizeof(reason), "it has ended");
+		if (must && pids->n > 1)
+			kb_warn("process %d cannot be observed: %s", pid, reason);
+	}
+	if (must && !python)
+		return kb_unsupported("process %d cannot be observed: %s", pids->ids[0], reason);
+	return NULL;
+}
+
+static struct kb_error *create_clock(struct kb_sampler *s)
+{
+	struct kb_clock_opts opts = {
+		.prog_fd =
+			kb_sample_programs__clock_fd(s->programs, getenv("KEELBACK_EMPTY_PROGRAM")),
+		.rate_hz = s->opts.rate_hz,
+		.jitter = !s->opts.no_jitter,
+		.software = s->opts.software,
+		.inherit = s->target->children,
+	};
+
+	return kb_clock__create(&opts, &s->clock);
+}
+
+/* Starts the clock on the processes that run now, or on everything. */
+static struct kb_error *start_clock(struct kb_sampler *s, const struct kb_pids *pids)
+{
+	size_t n_threads = 0;
+
+	if (s->opts.tick)
+		return kb_sample_programs__attach_tick(s->programs, true);
+	if (s->launch.pid)
+		return kb_clock__add_thread(s->clock, s->launch.pid, true);
+	for (size_t i = 0; i < pids->n && s->target->filter == KB_FILTER_PIDS; i++) {
+		struct kb_pids threads;
+
+		KB_TRY(kb_process__threads(pids->ids[i], &threads));
+		n_threads += threads.n;
+		kb_pids__free(&threads);
+	}
+	if (s->target->filter != KB_FILTER_PIDS || n_threads > KB_CLOCK_THREADS_MAX)
+		return kb_clock__add_cpus(s->clock);
+	if (s->target->tid)
+		return kb_clock__add_thread(s->clock, s->target->tid, false);
+	return cover_processes(s, pids);
+}
+
+static struct kb_error *start_command(struct kb_sampler *s)
+{
+	char *const *argv = s->target->argv;
+
+	kb_identifier__expect_command(s->identifier, argv[0]);
+	KB_TRY(kb_launch__start(argv, &s->launch));
+	return kb_sample_programs__follow(s->programs, s->launch.pid);
+}
+
+struct kb_error *kb_sampler__start(struct kb_sampler *s)
+{
+	struct kb_error *err = NULL;
+	struct kb_pids pids = {};
+
+	KB_TRY(kb_sample_programs__attach_tracker(s->programs));
+	if (!s->opts.tick)
+		KB_TRY(create_clock(s));
+	if (s->target->argv) {
+		err = start_command(s);
+	} else {
+		if (s->target->filter != KB_FILTER_PIDS)
+			kb_identifier__expect_installed(s->identifier);
+		err = kb_target__processes(s->target, &pids);
+		if (!err)
+			err = identify_present(s, &pids);
+	}
+	s->started = kb_now(CLOCK_MONOTONIC);
+	s->started_unix = kb_now(CLOCK_REALTIME);
+	s->next_drain = s->started + s->opts.drain_ms * KB_NS_PER_MS;
+	if (!err)
+		err = start_clock(s, &pids);
+	if (!err && s->target->argv)
+		err = kb_launch__release(&s->launch, s->target->argv[0]);
+	kb_pids__free(&pids);
+	s->running = !err;
+	return err;
+}
+
+static void on_notice(const struct kb_notice *notice, void *context)
+{
+	struct kb_sampler *s = context;
+
+	if (notice->kind == KB_NOTICE_EXIT)
+		s->exited = true;
+	else if (notice->kind == KB_NOTICE_DATA)
+		s->drain_now = true;
+	else if (notice->kind == KB_NOTICE_CODE)
+		kb_ingest__fetch_code(s->ingest, notice->proc, notice->tgid, notice->code);
+	else
+		kb_identifier__notice(s->identifier, notice);
+}
+
+static void on_record(const void *record, size_t size, void *context)
+{
+	struct kb_sampler *s = context;
+
+	kb_ingest__record(s->ingest, record, size);
+}
+
+static void on_count(const struct kb_stack_key *key, uint64_t count, void *context)
+{
+	struct kb_sampler *s = context;
+
+	kb_ingest__count(s->ingest, s->generation, key, count);
+}
+
+/* What the kernel's ledger has more than at the last time. */
+static struct kb_error *take_ledger(struct kb_sampler *s)
+{
+	uint64_t counts[KB_L_COUNT + 1];
+
+	KB_TRY(kb_sample_programs__ledger(s->programs, counts));
+	for (int reason = 0; reason < KB_L_COUNT; reason++)
+		kb_profile__ledger_add(s->profile, reason, counts[reason] - s->ledger[reason]);
+	memcpy(s->ledger, counts, sizeof(counts));
+	return NULL;
+}
+
+/* Ends a generation and takes everything of it. */
+static struct kb_error *drain(struct kb_sampler *s)
+{
+	kb_sample_programs__flip(s->programs);
+	kb_sample_programs__read_data(s->programs, on_record, s);
+	KB_TRY(kb_sample_programs__drain(s->programs, on_count, s));
+	kb_ingest__end_generation(s->ingest, s->generation);
+	s->generation++;
+	KB_TRY(take_ledger(s));
+	s->drain_now = false;
+	s->next_drain = kb_now(CLOCK_MONOTONIC) + s->opts.drain_ms * KB_NS_PER_MS;
+	if (!s->recording)
+		return NULL;
+	KB_TRY(set_meta(s));
+	return kb_error__prefix(kb_recording_writer__flush(s->recording, s->profile), "%s",
+				s->opts.recording);
+}
+
+/* ms from now until a time, rounded up (waiting too short a time would become a busy loop), at most
+ * limit. */
+static int ms_until(uint64_t now, uint64_t then, int limit)
+{
+	uint64_t ms = then > now ? (then - now + KB_NS_PER_MS - 1) / KB_NS_PER_MS : 0;
+
+	return ms < (uint64_t)limit ? (int)ms : limit;
+}
+
+static bool has_ended(struct kb_sampler *s)
+{
+	if (s->target->argv)
+		return kb_launch__ended(&s->launch);
+	return s->target->filter == KB_FILTER_PIDS && s->exited &&
+	       !kb_sample_programs__any_followed(s->programs);
+}
+
+struct kb_error *kb_sampler__poll(struct kb_sampler *s, int timeout_ms, bool *done)
+{
+	uint64_t now = kb_now(CLOCK_MONOTONIC), jitter = 0;
+	int wait = ms_until(now, s->next_drain, timeout_ms), again;
+
+	if (s->clock)
+		jitter = kb_clock__jitter(s->clock, now);
+	if (jitter)
+		wait = ms_until(now, now + jitter, wait);
+	again = kb_identifier__look_again(s->identifier);
+	if (again >= 0 && again < wait)
+		wait = again;
+	kb_sample_programs__poll(s->programs, wait, on_notice, s);
+	*done = has_ended(s);
+	if (s->drain_now || kb_now(CLOCK_MONOTONIC) >= s->next_drain)
+		return drain(s);
+	return NULL;
+}
+
+struct kb_error *kb_sampler__pause(struct kb_sampler *s, bool paused)
+{
+	if (s->opts.tick)
+		return kb_sample_programs__attach_tick(s->programs, !paused);
+	kb_clock__pause(s->clock, paused);
+	return NULL;
+}
+
+/*
+ * The kernel counts every sample that it takes on an identified process and, apart from that, what
+ * becomes of each. A difference is a defect of ours that nobody should have to guess.
+ */
+static void check_ledger(const struct kb_sampler *s)
+{
+	uint64_t taken =
+		s->ledger[KB_L_COUNT] + kb_profile__ledger(s->profile, KB_L_NOT_IDENTIFIED).count;
+	uint64_t accounted = kb_profile__attempted(s->profile);
+
+	if (taken != accounted)
+		kb_warn("the ledger does not add up: %" PRIu64 " samples taken, %" PRIu64
+			" accounted for",
+			taken, accounted);
+}
+
+struct kb_error *kb_sampler__stop(struct kb_sampler *s)
+{
+	if (!s->running)
+		return NULL;
+	s->running = false;
+	KB_TRY(kb_sampler__pause(s, true));
+	kb_sample_programs__poll(s->programs, 0, on_notice, s);
+	/* Both tables: the second may hold what was counted while the first was drained. */
+	KB_TRY(drain(s));
+	KB_TRY(drain(s));
+	kb_profile__ledger_add(s->profile, KB_L_NOT_IDENTIFIED,
+			       kb_identifier__unresolved(s->identifier));
+	check_ledger(s);
+	kb_launch__ended(&s->launch);
+	KB_TRY(set_meta(s));
+	if (!s->recording)
+		return NULL;
+	return kb_error__prefix(kb_recording_writer__finish(s->recording, s->profile), "%s",
+				s->opts.recording);
+}
+
+const struct kb_profile *kb_sampler__profile(const struct kb_sampler *s)
+{
+	return s->profile;
+}
+
+pid_t kb_sampler__command_pid(const struct kb_sampler *s)
+{
+	return s->launch.pid;
+}
+
+int kb_sampler__command_status(const struct kb_sampler *s)
+{
+	return s->launch.status;
+}
+
+void kb_sampler__stats(const struct kb_sampler *s, struct kb_sampler_stats *stats)
+{
+	struct kb_sampler *writable = (struct kb_sampler *)s;
+	uint64_t counts[KB_L_COUNT + 1] = {};
+	size_t size = stats->size;
+
+	memset((char *)stats + sizeof(size), 0, size - sizeof(size));
+	kb_error__destroy(kb_sample_programs__ledger(s->programs, counts));
+	stats->attempted = counts[KB_L_COUNT];
+	kb_sample_programs__run_stats(s->programs, &stats->bpf_runs, &stats->bpf_ns);
+	stats->processes = kb_identifier__count(s->identifier);
+	if (s->opts.tick)
+		snprintf(writable->clock_text, sizeof(s->clock_text), "timer ticks, %.0f Hz",
+			 rate_of(s));
+	else
+		snprintf(writable->clock_text, sizeof(s->clock_text), "%s, %u Hz%s",
+			 s->clock && kb_clock__is_cycles(s->clock) ? "cycles" : "cpu-clock",
+			 s->opts.rate_hz, s->opts.no_jitter ? "" : ", jittered");
+	stats->clock = s->clock_text;
+}
+
+void kb_sampler__destroy(struct kb_sampler *s)
+{
+	if (!s)
+		return;
+	kb_launch__cancel(&s->launch);
+	kb_clock__destroy(s->clock);
+	kb_recording_writer__destroy(s->recording);
+	if (s->recording_file)
+		fclose(s->recording_file);
+	kb_ingest__destroy(s->ingest);
+	kb_identifier__destroy(s->identifier);
+	kb_sample_programs__destroy(s->programs);
+	kb_profile__destroy(s->profile);
+	free(s);
+}
