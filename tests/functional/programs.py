@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Target programs whose truth is known, for Python 3.6 and later."""
+
+import ast
+import collections
+
+# Each function burns CPU time until its quota by the thread's own clock is used up, so that shares
+# are what they are whatever the interpreter's speed. Prints what each really used.
+SHARES = '''
+import sys, time
+
+try:
+    clock = time.thread_time
+except AttributeError:  # 3.6
+    clock = time.process_time
+
+def burn(seconds):
+    end = clock() + seconds
+    while clock() < end:
+        pass
+
+def tenth(): burn(.010)
+def fifth(): burn(.020)
+def three(): burn(.030)
+def rest(): burn(.040)
+
+def main(seconds):
+    used = dict.fromkeys(("tenth", "fifth", "three", "rest"), 0.0)
+    end = clock() + seconds
+    while clock() < end:
+        for function in (tenth, fifth, three, rest):
+            start = clock()
+            function()
+            used[function.__name__] += clock() - start
+    total = sum(used.values())
+    print("shares", *("%s=%.5f" % (name, part / total) for name, part in used.items()), flush=True)
+
+if sys.argv[2:] == ["wait"]:
+    print("ready", flush=True)
+    sys.stdin.readline()
+main(float(sys.argv[1]))
+'''
+
+# Millions of tiny calls per second: stacks change all the time.
+TINY_CALLS = '''
+import sys, time
+
+def leaf_a(n):
+    return n + 1
+
+def leaf_b(n):
+    return n - 1
+
+def leaf_c(n):
+    n = leaf_a(n)
+    n = leaf_b(n)
+    return n
+
+class Shape:
+    def __init__(self, side):
+        self.side = side
+
+    def area(self):
+        return self.scale() * self.side
+
+    def scale(self):
+        return leaf_a(self.side)
+
+def numbers(n):
+    for i in range(n):
+        yield leaf_b(i)
+
+def total(n):
+    return sum(
+        i
+        for i in numbers(n))
+
+def down(n):
+    if n:
+        return down(n - 1)
+    return leaf_c(n)
+
+def raises(n):
+    raise ValueError(n)
+
+def catches(n):
+    try:
+        raises(n)
+    except ValueError:
+        return leaf_c(n)
+
+def work():
+    for i in range(50):
+        leaf_c(i)
+        Shape(i).area()
+        down(9)
+        catches(i)
+        total(8)
+        list(map(lambda x: leaf_a(x), range(5)))
+
+def main(seconds):
+    print("ready", flush=True)
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        work()
+
+main(float(sys.argv[1]))
+'''
+
+
+class CallGraph:
+    """Which function may call which from which line, read from a program's text.
+
+    version: of the interpreter that runs it, for the lines that it gives to a generator expression's loop.
+    """
+
+    IMPLIED = {"Shape": "__init__", "map": "<lambda>", "list": "<lambda>", "sum": "<genexpr>"}
+
+    def __init__(self, text, version):
+        self.version = version
+        self.lines = collections.defaultdict(set)  # function → its lines
+        self.calls = collections.defaultdict(set)  # (function, line) → names that it may call
+        self._visit(ast.parse(text), "<module>")
+
+    def _visit(self, node, function):
+        if hasattr(node, "lineno"):
+            self.lines[function].update(range(node.lineno, node.end_lineno + 1))
+        if isinstance(node, ast.GeneratorExp):
+            self._generator(node, function)
+            return
+        if isinstance(node, ast.Call):
+            self._call(node, function, range(node.lineno, node.end_lineno + 1))
+        elif isinstance(node, ast.For):
+            self._loop(node.iter, function, node.iter.lineno)
+        for child in ast.iter_child_nodes(node):
+            inner = function
+            if isinstance(child, (ast.FunctionDef, ast.ClassDef, ast.Lambda)):
+                inner = getattr(child, "name", "<lambda>")
+                self.lines[function].add(child.lineno)  # where it is made
+            if isinstance(child, ast.ClassDef):
+                self.calls[function, child.lineno].add(inner)
+            self._visit(child, inner)
+
+    def _generator(self, node, function):
+        """Its first iterator is evaluated outside; its loop and element run in what consumes it."""
+        loop = node.generators[0].iter
+        self._visit(loop, function)
+        if self.version < (3, 8):
+            line = node.elt.lineno
+        elif self.version < (3, 13):
+            line = node.lineno  # the whole expression's place
+        else:
+            line = loop.lineno
+        self._loop(loop, "<genexpr>", line)
+        self.lines["<genexpr>"].update(range(node.lineno, node.end_lineno + 1))
+        self._visit(node.elt, "<genexpr>")
+
+    def _call(self, call, function, lines):
+        name = getattr(call.func, "id", getattr(call.func, "attr", None))
+        for line in lines:
+            self.calls[function, line].update({name, self.IMPLIED.get(name)})
+
+    def _loop(self, expression, function, line):
+        """A generator that a loop runs over is entered from the loop's line each time."""
+        for node in ast.walk(expression):
+            if isinstance(node, ast.Call):
+                self._call(node, function, [line])
+
+    def impossible(self, stack):
+        """What is wrong with a stack of (function, line), root first; None: it can be."""
+        for (caller, line), (callee, _) in zip(stack, stack[1:]):
+            if callee not in self.calls.get((caller, line), ()):
+                return f"{caller} line {line} does not call {callee}"
+        for function, line in stack:
+            if line and line not in self.lines[function]:  # 3.10+ has instructions without a line
+                return f"{function} has no line {line}"
+        return None

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Threads: each is found, with and without the GIL, and gets its own samples."""
+
+import subprocess
+
+from harness import once, per_python
+from sampling import Sampling, base, go, sample
+
+# Two threads whose time passes without the GIL.
+RELEASED = '''
+import hashlib, threading, time, zlib
+data = bytes(range(256)) * 4000
+
+def cpu():
+    return time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID)
+
+def hashing():
+    while cpu() < .5:
+        hashlib.sha256(data).digest()
+
+def packing():
+    while cpu() < .5:
+        zlib.compress(data, 1)
+
+threads = [threading.Thread(target=function) for function in (hashing, packing)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+'''
+
+# Each thread runs a function of its own and tells its native id and how long it ran.
+TWENTY = '''
+import ctypes, sys, threading, time
+gettid = ctypes.CDLL(None).syscall
+N = int(sys.argv[1])
+for i in range(N):
+    exec("def run_%d():\\n while not done:\\n  for j in range(1000): pass\\n" % i)
+done = False
+started = threading.Barrier(N + 1)
+
+def thread(i):
+    ids[i] = gettid(186)
+    started.wait()
+    globals()["run_%d" % i]()
+
+ids = {}
+threads = [threading.Thread(target=thread, args=(i,)) for i in range(N)]
+for t in threads: t.start()
+started.wait()
+print("ids", *(ids[i] for i in range(N)), flush=True)
+sys.stdin.readline()
+done = True
+for t in threads: t.join()
+'''
+
+
+@per_python
+def test_without_the_gil(env):
+    """A thread that released the GIL is still found: by far most samples are in the two functions."""
+    profile = sample(env, "-r", 2000, "--", *env.py.command([env.py.script(RELEASED)]))
+    found = profile.count("hashing"), profile.count("packing")
+    assert min(found) > 800, f"{found}: {profile.log}"
+    assert profile.ledger.get("not_python_thread", 0) <= 0.02 * profile.attempted, profile.log
+
+
+def root_of_thread(stack):
+    """The function run_N that a stack is in."""
+    return next((base(frame) for frame in stack if base(frame).startswith("run_")), None)
+
+
+def check_threads(profile, ids):
+    """Samples in run_N are of the thread with the Nth id; each thread has some."""
+    seen = set()
+    for stack, _ in profile.stacks:
+        kind, tid, _ = stack[0].name.split(" ", 2)
+        function = root_of_thread(stack)
+        if function is None:
+            continue
+        assert kind == "thread"
+        assert ids[int(function[4:])] == int(tid), f"{function} in thread {tid}, not {ids[int(function[4:])]}"
+        seen.add(function)
+    return seen
+
+
+def start_threads(env, n):
+    target = env.py.popen([env.py.script(TWENTY), n], stdin=subprocess.PIPE)
+    ids = [int(word) for word in env.wait_line(target, "ids").split()[1:]]
+    return target, ids
+
+
+@per_python
+def test_twenty_threads(env):
+    target, ids = start_threads(env, 20)
+    profile = sample(env, "-p", target.pid, "-r", 2000, "-d", 1.5, "--threads")
+    seen = check_threads(profile, ids)
+    assert len(seen) == 20, f"only {sorted(seen)}"
+    assert profile.unknown == 0, profile.log
+    go(target)
+
+
+@per_python
+def test_one_thread(env):
+    target, ids = start_threads(env, 4)
+    profile = sample(env, "-p", target.pid, "-t", ids[2], "-r", 2000, "-d", 0.5, "--threads")
+    assert profile.total > 50, profile.log
+    assert check_threads(profile, ids) == {"run_2"}
+    assert {stack[0].name.split()[1] for stack, _ in profile.stacks} == {str(ids[2])}
+    go(target)
+
+
+@per_python
+def test_threads_that_start_later(env):
+    """Threads get the clock when they start, in a process that is attached to and in one that is launched."""
+    program = env.py.script("""
+import sys, threading, time
+def late():
+    while time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID) < .3: pass
+def nested():
+    t = threading.Thread(target=late); t.start(); t.join()
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(2):
+    t = threading.Thread(target=nested); t.start(); t.join()
+""")
+    target = env.py.popen([program], stdin=subprocess.PIPE)
+    env.wait_line(target, "ready")
+    sampling = Sampling(env, "-p", target.pid).ready()
+    go(target)
+    profile = sampling.finish().check()
+    assert 500 < profile.count("late") < 700, profile.log
+    launched = sample(env, "--", *env.py.command([program]))
+    assert 500 < launched.count("late") < 700, launched.log
+
+
+# Runs code in an interpreter of its own, in the main thread and in another.
+SUBINTERPRETER = '''
+import threading
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+code = """
+import time
+def in_sub_{0}():
+    end = time.process_time() + .4
+    while time.process_time() < end: pass
+in_sub_{0}()
+"""
+
+def run(name):
+    interpreters.run_string(interpreters.create(), code.format(name))
+
+def in_main():
+    run("main")
+
+def in_thread():
+    run("thread")
+
+in_main()
+thread = threading.Thread(target=in_thread)
+thread.start()
+thread.join()
+'''
+
+
+@per_python(where=lambda py: py.version >= (3, 8))
+def test_subinterpreter(env):
+    """The stack is that of the interpreter that runs, and where its thread state leads on, of its caller."""
+    profile = sample(env, "-r", 2000, "--", *env.py.command([env.py.script(SUBINTERPRETER)]))
+    for name in ("in_sub_main", "in_sub_thread"):
+        assert profile.count(name) > 500, f"{profile.count(name)} samples in {name}: {profile.log}"
+    assert profile.unknown <= 0.001 * profile.attempted, profile.log
+
+
+@once
+def test_unknown_thread(env):
+    """A thread id that is not the process's."""
+    env.py = env.python("3.11")
+    target, _ = start_threads(env, 1)
+    done = env.keelback("sample", "-p", target.pid, "-t", 1, "-d", 1, check=False)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1 and "1" in done.stderr, done.stderr
+
+

@@ -1,0 +1,73 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""usage: make_seeds.py TARGET DIRECTORY: writes first inputs for fuzz_TARGET into the directory."""
+
+import json
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+
+def varint(value):
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out + bytes([value]))
+
+
+def numbers(*values):
+    return b"".join(map(varint, values))
+
+
+def linetable_seeds():
+    """Tables of real code objects in this interpreter's format; made ones in the older formats."""
+    kind = 2 if sys.version_info >= (3, 11) else 1
+    for function in (json.loads, json.dumps, json.JSONEncoder.iterencode):
+        code = function.__code__
+        yield struct.pack("<Bi", kind, code.co_firstlineno) + code.co_linetable
+    yield struct.pack("<Bi", 0, 10) + bytes([0, 1, 6, 1, 20, 255, 254, 127, 0, 100])
+    yield struct.pack("<Bi", 1, 10) + bytes([6, 1, 20, 128, 254, 127, 0, 100, 8, 255])
+
+
+def recording_seeds():
+    """A whole recording as sections without frames, its two cut forms, and a header alone."""
+    texts = [b"", b"host", b"file.py", b"main", b"work", "caf\u00e9".encode()]
+    strings = varint(0) + b"".join(varint(len(text)) + text for text in texts)
+    meta = numbers(0) + struct.pack("<d", 1000.0) + numbers(1, 8, 10**9, 1, 1, 1, 0)
+    sections = [
+        (2, strings),
+        (1, meta),
+        (3, numbers(0, 200, 2, 2, 12345, 7, 3, 1, 5) + numbers(1, 202, 2, 2, 12346, 7, 3, 0, 0)),
+        (4, numbers(0, 0, 200, 2, 3) + numbers(1, 1, 202, 2, 0)),
+        (5, numbers(0) + numbers(0, 2, 3, 2) + numbers(0, 2, 4, 40) + numbers(1, 0, 5, 0)),
+        (6, numbers(0) + numbers(0, 8) + numbers(1, 44) + numbers(1, 46) + numbers(2, 0)),
+        (7, numbers(0) + numbers(0, 0) + numbers(1, 1) + numbers(2, 2) + numbers(1, 3)),
+        (8, numbers(0, 1, 5) + numbers(1, 3, 300)),
+        (9, numbers(4) + b"good" + numbers(305)),
+        (3, numbers(1, 202, 2, 2, 12346, 7, 3, 4, 5)),
+        (8, numbers(0, 1, 2)),
+        (0x80 | 90, b"skipped"),
+        (10, numbers(307)),
+    ]
+    packed = [struct.pack("<BH", kind, len(raw)) + raw for kind, raw in sections]
+    yield b"\x01" + b"".join(packed)
+    yield b"\x02" + b"".join(packed[:8])
+    yield b"\x02" + b"".join(packed[:-1])
+    header = b"\x89KBR\r\n\x1a\n" + struct.pack("<IHHIII", 0x01020304, 1, 0, 0, 0, 0)
+    yield b"\x00" + header + struct.pack("<I", zlib.crc32(header))
+
+
+def main():
+    makers = {"linetable": linetable_seeds, "recording": recording_seeds}
+    if len(sys.argv) != 3 or sys.argv[1] not in makers:
+        sys.exit(__doc__)
+    directory = Path(sys.argv[2])
+    directory.mkdir(parents=True, exist_ok=True)
+    for i, seed in enumerate(makers[sys.argv[1]]()):
+        (directory / f"seed-{i}").write_bytes(seed)
+
+
+if __name__ == "__main__":
+    main()

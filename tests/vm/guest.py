@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What runs in the virtual machine: keelback on its kernel, case by case.
+
+Results go to the console, a line each, for run.py: `@case NAME passed|failed SECONDS`, and `@end` after the
+last. What a failed case says stands before its line.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from programs import SHARES
+from sampling import Profile
+
+PYTHON = sys.executable
+TIMEOUT = 240  # of one command; emulated processors are slow
+SECONDS = 8  # of a target's CPU time
+WANTED = {"tenth": 0.1, "fifth": 0.2, "three": 0.3, "rest": 0.4}
+# Of a share, in percentage points. A sampled share of 0.4 among 2,000 samples has a standard deviation of 1.1.
+TOLERANCE = 4
+FEWEST = 1000  # samples in a profile of SECONDS at 1,000 Hz: TCG delivers fewer interrupts than asked for
+
+# Short-lived children, forked and executed, each with a name of its own to be found by.
+FAMILY = """
+import os, subprocess, sys, time
+
+def burn(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+def forked():
+    burn(.3)
+    os._exit(0)
+
+for turn in range(4):
+    child = os.fork()
+    if not child:
+        forked()
+    os.waitpid(child, 0)
+    subprocess.run([sys.executable, "-c", sys.argv[1]], check=True)
+"""
+CHILD = """
+import time
+def executed():
+    end = time.process_time() + .3
+    while time.process_time() < end:
+        pass
+executed()
+"""
+
+DEEP = """
+import sys, time
+sys.setrecursionlimit(10000)
+
+def down(depth):
+    if depth:
+        return down(depth - 1)
+    end = time.process_time() + float(sys.argv[2])
+    while time.process_time() < end:
+        pass
+
+down(int(sys.argv[1]))
+"""
+
+# Threads that start while the program is observed, beside a child process.
+THREADS = """
+import subprocess, sys, threading, time
+
+def burn(seconds):
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+def thread_0(): burn(2)
+def thread_1(): burn(2)
+def thread_2(): burn(2)
+
+print("ready", flush=True)
+sys.stdin.readline()
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
+threads = [threading.Thread(target=function) for function in (thread_0, thread_1, thread_2)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+child.wait()
+print("shares")
+"""
+
+CASES = []
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+def release():
+    """The kernel's version as numbers to compare."""
+    return tuple(map(int, re.match(r"(\d+)\.(\d+)", os.uname().release).groups()))
+
+
+def keelback(*args, status=0):
+    """Runs it and returns (stdout, stderr)."""
+    command = ["/bin/keelback", *map(str, args)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT)
+    if done.returncode != status:
+        print(f"{' '.join(command)}\nstatus {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
+    assert done.returncode == status, f"status {done.returncode}, not {status}"
+    return done.stdout, done.stderr
+
+
+def script(name, text):
+    Path("/tmp", name).write_text(text)
+    return f"/tmp/{name}"
+
+
+def check_shares(profile, truth):
+    """Each function's share of the samples in any of them is what the program measured itself."""
+    counts = {name: profile.count(name) for name in WANTED}
+    total = sum(counts.values())
+    print(f"  {profile.attempted} samples attempted {profile.ledger}")
+    assert total >= FEWEST, f"only {total} samples"
+    for name in WANTED:
+        share, true = 100 * counts[name] / total, 100 * truth[name]
+        print(f"  {name}: {share:.1f} %, in truth {true:.1f} %")
+        assert abs(share - true) < TOLERANCE, f"{name}: {share:.1f} % sampled, {true:.1f} % in truth"
+    assert profile.unknown <= profile.total / 1000, f"{profile.unknown} of {profile.total} are unknown"
+
+
+def shares_in(output):
+    """What SHARES printed about itself."""
+    line = re.search(r"^shares(.*)$", output, re.MULTILINE)[1]
+    return {name: float(part) for name, part in (field.split("=") for field in line.split())}
+
+
+def collapsed_of(command, *options):
+    """Profile of a launched command, and what that printed."""
+    out = "/tmp/out.folded"
+    printed, log = keelback("sample", "-f", "collapsed", "-o", out, *options, "--", *command)
+    return Profile(Path(out).read_text(), log).check(), printed
+
+
+def start_waiting(name, text, *args, before=None):
+    """A target that has announced itself and waits for a line on its stdin."""
+    command = [PYTHON, script(name, text), *map(str, args)]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    target = subprocess.Popen(command, preexec_fn=before, **pipes)
+    assert target.stdout.readline() == "ready\n"
+    return target
+
+
+def start_shares(**kwargs):
+    return start_waiting("shares.py", SHARES, SECONDS, "wait", **kwargs)
+
+
+def sampled_target(target, *options):
+    """Samples a waiting target until it ends. Returns its profile and what it says is true."""
+    out = "/tmp/out.folded"
+    command = ["/bin/keelback", "sample", "-f", "collapsed", "-o", out, *map(str, options)]
+    sampler = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    time.sleep(4)  # for it to load, on an emulated processor
+    output, _ = target.communicate("go\n", timeout=TIMEOUT)
+    if sampler.poll() is None and "-p" not in options:
+        sampler.send_signal(signal.SIGINT)
+    _, log = sampler.communicate(timeout=TIMEOUT)
+    assert sampler.returncode == 0, f"status {sampler.returncode}\n{log}"
+    return Profile(Path(out).read_text(), log).check(), shares_in(output)
+
+
+@case
+def test_doctor():
+    """All that is required is there; what came with later kernels is known to be missing."""
+    out, _ = keelback("doctor", "--json")
+    features = {row["name"]: row for row in json.loads(out)}
+    table, _ = keelback("doctor")
+    print(table)
+    assert all(row["available"] for row in features.values() if row["required"])
+    for name, since in (("iter_num", (6, 4)), ("uprobe_multi", (6, 6))):
+        assert features[name]["available"] == (release() >= since), f"{name} on {release()}"
+    for name in ("tp_tick", "cgroup2", "map_files", "jit", "statistics"):
+        assert features[name]["available"], name
+
+
+@case
+def test_every_configuration_loads():
+    """The verifier takes every program in every configuration, with and without what newer kernels have."""
+    budgets = "test_verifier_budgets"  # are the host kernel's
+    done = subprocess.run(["/bin/test_load", budgets], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(done.stdout)
+    assert done.returncode == 0
+
+
+@case
+def test_launch():
+    profile, printed = collapsed_of([PYTHON, script("shares.py", SHARES), SECONDS])
+    check_shares(profile, shares_in(printed))
+
+
+@case
+def test_attach():
+    target = start_shares()
+    profile, truth = sampled_target(target, "-p", target.pid)
+    check_shares(profile, truth)
+
+
+@case
+def test_threads():
+    """Threads of a process, also later ones, but not the processes that it starts (inherit_thread)."""
+    target = start_waiting("threads.py", THREADS, CHILD)
+    profile, _ = sampled_target(target, "-p", target.pid)
+    counts = [profile.count(f"thread_{n}") for n in range(3)]
+    print(f"  {profile.attempted} samples attempted {profile.ledger}, by thread {counts}")
+    assert min(counts) >= 200 and max(counts) < 1.3 * min(counts), counts
+    assert not profile.count("executed"), "a child process, unasked"
+
+
+@case
+def test_cgroup():
+    """A process in a control group, and not the one beside it."""
+    group = Path("/sys/fs/cgroup/kb-test")
+    group.mkdir()
+    target = start_shares(before=lambda: Path(group, "cgroup.procs").write_text(str(os.getpid())))
+    beside = subprocess.Popen([PYTHON, script("deep.py", DEEP), "3", str(SECONDS)])
+    profile, truth = sampled_target(target, "--cgroup", "kb-test", "-r", 1000)
+    beside.kill()
+    beside.wait()
+    check_shares(profile, truth)
+    assert not profile.count("down"), "a process that is in another group"
+
+
+@case
+def test_tick_everywhere():
+    """Timer interrupts as the clock, every process of the machine."""
+    target = start_shares()
+    profile, _ = sampled_target(target, "-a")
+    print(f"  {profile.attempted} samples attempted {profile.ledger}")
+    assert profile.total >= SECONDS * 50  # Debian's CONFIG_HZ is 250
+    assert set(WANTED) <= profile.names()
+
+
+@case
+def test_children():
+    """Children that are forked or executed are followed from their first frame."""
+    profile, _ = collapsed_of([PYTHON, script("family.py", FAMILY), CHILD], "--processes")
+    print(f"  {profile.attempted} samples attempted {profile.ledger} {profile.notes}")
+    roots = profile.by_root()
+    found = [root for root in roots if any(frame.name == "executed" for stack, _ in roots[root] for frame in stack)]
+    assert len(found) == 4, f"{len(found)} executed children of 4: {sorted(roots)}"
+    assert profile.count("forked") >= 100
+    assert profile.unknown <= profile.total / 100
+
+
+@case
+def test_deep():
+    """As many frames as are kept, and more than that."""
+    for depth, flag in ((1000, "good"), (4000, "truncated")):
+        profile, _ = collapsed_of([PYTHON, script("deep.py", DEEP), depth, 2])
+        print(f"  {depth} frames: {profile.attempted} samples attempted {profile.ledger}")
+        deepest = max(sum(frame.name == "down" for frame in stack) for stack, _ in profile.stacks)
+        assert deepest >= min(depth + 1, 1024)
+        assert profile.ledger[flag] > profile.attempted / 2
+
+
+@case
+def test_ps():
+    target = start_shares()
+    out, _ = keelback("ps")
+    target.kill()
+    target.wait()
+    print(out)
+    assert re.search(rf"^\s*{target.pid}\b.*\b3\.\d+", out, re.MULTILINE)
+
+
+@case
+def test_demo():
+    """What `make demo` runs."""
+    _, log = keelback("sample", "-o", "/tmp/demo.kb", "--", PYTHON, "/keelback/scripts/demo_program.py", 10)
+    table, _ = keelback("convert", "/tmp/demo.kb", "--sort", "tottime", "--limit", 12, "--no-summary")
+    keelback("convert", "/tmp/demo.kb", "-o", "/tmp/demo.html")
+    print(table + log)
+    assert "demo_program.py" in table or "tokenize" in table
+    assert Path("/tmp/demo.html").read_text().startswith("<!")
+
+
+def main():
+    wanted = re.compile(sys.argv[1] if len(sys.argv) > 1 else "")
+    print(f"@kernel {os.uname().release}", flush=True)
+    for function in CASES:
+        if not wanted.search(function.__name__):
+            continue
+        began = time.monotonic()
+        print(f"-- {function.__name__}", flush=True)
+        try:
+            function()
+            result = "passed"
+        except Exception:
+            traceback.print_exc(file=sys.stdout)
+            result = "failed"
+        print(f"@case {function.__name__} {result} {time.monotonic() - began:.1f}", flush=True)
+    print("@end", flush=True)
+
+
+main()
