@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Completion for bash. Commands, options and formats are asked of keelback itself, so they are never out of date.
+
+_keelback_options() { # of a command, from its help
+	keelback "$1" --help 2>/dev/null | grep -oE '^ +(-[a-z], |    )--[a-z-]+' | grep -oE -- '--[a-z-]+'
+}
+
+_keelback() {
+	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} i
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		mapfile -t COMPREPLY < <(compgen -W "help --help --version $(keelback --help 2>/dev/null |
+			sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')" -- "$current")
+		return
+	fi
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		# What follows is a command line of its own.
+		if [[ ${COMP_WORDS[i]} == -- ]]; then
+			declare -F _command_offset >/dev/null && _command_offset $((i + 1))
+			return
+		fi
+	done
+	case $previous in
+	-f | --format)
+		mapfile -t COMPREPLY < <(compgen -W "$(keelback "$command" --help 2>/dev/null |
+			sed -n '/^Formats:/,/^$/s/^  \([a-z-]*\) .*/\1/p')" -- "$current")
+		;;
+	-p | --pid)
+		mapfile -t COMPREPLY < <(compgen -W "$(keelback ps -q 2>/dev/null | sed -n 's/^\([0-9]*\) .*/\1/p')" -- "$current")
+		;;
+	--color) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$current") ;;
+	-r | --rate) mapfile -t COMPREPLY < <(compgen -W "tick 100 1000 10000" -- "$current") ;;
+	--sort)
+		mapfile -t COMPREPLY < <(compgen -W "nsamples tottime cumtime sample-pct cumul-pct nsamples-cumul name" -- "$current")
+		;;
+	--cgroup) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+	-d | --duration | -t | --tid | --limit | --container) ;;
+	-o | --output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+	*)
+		case $current in
+		-*) mapfile -t COMPREPLY < <(compgen -W "$(_keelback_options "$command")" -- "$current") ;;
+		*) [[ $command == convert ]] && mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+		esac
+		;;
+	esac
+}
+complete -o filenames -F _keelback keelback
