@@ -11,6 +11,15 @@ enum kb_filter {
 	KB_FILTER_ALL = 2,
 };
 
+/* What each sample is asked for beside its Python frames. */
+#define KB_WANT_NATIVE_MARKS 1u	 /* where C code called the interpreter */
+#define KB_WANT_GC	     2u	 /* whether a collection is running */
+#define KB_WANT_OPCODE	     4u	 /* the leaf's instruction */
+#define KB_WANT_MOMENTS	     8u	 /* each sample by itself, with its time and the thread's state */
+#define KB_WANT_NATIVE	     16u /* native frames */
+#define KB_WANT_KERNEL	     32u /* kernel frames */
+#define KB_WANT_TASKS	     64u /* asyncio tasks */
+
 /* Constant for a run: set before the programs are loaded, so the verifier drops what is off. */
 struct kb_config {
 	kb_u64 cgroup_id;
@@ -22,8 +31,11 @@ struct kb_config {
 	kb_u32 tick_min_ns;  /* tick mode: interrupts closer together than this are other timers */
 	kb_u32 stacks_high;  /* new stacks in a generation that call for an early drain */
 	kb_u32 ring_high;    /* bytes waiting in the data ring that call for an early drain */
+	kb_u32 mode;	     /* enum kb_sample_mode of keelback/profile.h */
+	kb_u32 want;	     /* KB_WANT_* */
+	kb_u64 wait_min_ns;  /* wall: shorter waits are not accounted */
 };
-KB_ASSERT_SIZE(struct kb_config, 40);
+KB_ASSERT_SIZE(struct kb_config, 56);
 
 /* Shared with user space while running. */
 struct kb_control {

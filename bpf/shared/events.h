@@ -23,6 +23,27 @@
 #define KB_FRAME_CODE(word)  (((word) >> KB_LASTI_BITS) << 3)
 #define KB_FRAME_LASTI(word) ((kb_u32)((word)&KB_LASTI_MASK))
 
+/*
+ * Words without a code object. Some stand between frames, the others follow the
+ * root frame: first what the leaf was doing, then further stacks, each a word
+ * that says how many words are in it. 12 bits of value, and the kind above them.
+ */
+enum kb_word_kind {
+	KB_WORD_NATIVE_MARK = 1, /* between frames: C code called the interpreter here */
+	KB_WORD_OPCODE = 2,	 /* value: the leaf's instruction, as it stands in memory */
+	KB_WORD_GC = 3,		 /* a collection is running */
+	KB_WORD_INTERPRETER = 4, /* value: id of the sub-interpreter, when not the main one */
+	KB_WORD_HOLDER = 5,	 /* value: n; the GIL holder's n frames follow, leaf first */
+	KB_WORD_NATIVE = 6,	 /* value: n; n user-space addresses follow, leaf first */
+	KB_WORD_KERNEL = 7,	 /* value: n; n kernel addresses follow, leaf first */
+	KB_WORD_TASK = 8,	 /* value: n; addresses of n asyncio tasks follow: the running one,
+				    then those that wait for it */
+};
+#define KB_WORD(kind, value) ((kb_u64)(kind) << 12 | (value))
+#define KB_WORD_IS(word)     (!((word) >> KB_LASTI_BITS) && (word) != KB_LASTI_UNKNOWN)
+#define KB_WORD_KIND(word)   ((kb_u32)((word) >> 12) & 0xff)
+#define KB_WORD_VALUE(word)  ((kb_u32)(word)&0xfff)
+
 #define KB_FRAMES_MAX                                                                              \
 	2048 /* Python's default recursion limit is 1,000; a per-CPU value ends at 32 kB */
 #define KB_FILENAME_MAX                                                                            \
@@ -41,6 +62,7 @@ enum kb_data_kind {
 	KB_DATA_LINES = 3,
 	KB_DATA_STACK = 4,
 	KB_DATA_THREAD = 5,
+	KB_DATA_MOMENT = 6,
 };
 
 /* A process that BPF set up itself (started or forked while observed). */
@@ -104,6 +126,19 @@ struct kb_data_lines {
 	kb_u32 bytes;
 };
 KB_ASSERT_SIZE(struct kb_data_lines, 32);
+
+/* One sample, for timelines: arrives after the stack that it names. */
+struct kb_data_moment {
+	kb_u32 kind;
+	kb_u32 proc;
+	kb_u64 hash;
+	kb_u64 time; /* CLOCK_MONOTONIC, ns */
+	kb_u64 count;
+	kb_u32 tid;
+	kb_u16 generation; /* the low bits */
+	kb_u16 flags;	   /* KB_MOMENT_* of keelback/profile.h */
+};
+KB_ASSERT_SIZE(struct kb_data_moment, 40);
 
 #define KB_STACK_TRUNCATED 1u
 

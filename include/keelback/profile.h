@@ -27,6 +27,21 @@ enum kb_clock_kind {
 	KB_CLOCK_TICK = 2,   /* timer interrupts that happen anyway */
 };
 
+/* Which moments of a thread's life the profile is about. */
+enum kb_sample_mode {
+	KB_MODE_CPU = 0,       /* on a CPU */
+	KB_MODE_WALL = 1,      /* on a CPU or waiting */
+	KB_MODE_GIL = 2,       /* holding the GIL, on a CPU */
+	KB_MODE_GIL_WAIT = 3,  /* waiting for the GIL */
+	KB_MODE_EXCEPTION = 4, /* an exception being handled, on a CPU */
+};
+
+/* What the counts of a profile are. */
+enum kb_unit {
+	KB_UNIT_SAMPLES = 0, /* samples, 1 / rate_hz seconds each */
+	KB_UNIT_NS = 1,	     /* nanoseconds */
+};
+
 /* How and when the profile was taken. */
 struct kb_profile_meta {
 	size_t size;
@@ -40,8 +55,15 @@ struct kb_profile_meta {
 	const char *kernel;
 	const char *version; /* of the keelback that took it */
 	bool incomplete;     /* the recording ends without its last section */
+	enum kb_sample_mode mode;
+	enum kb_unit unit;
 };
 KB_API const struct kb_profile_meta *kb_profile__meta(const struct kb_profile *profile);
+
+/* The time that a count stands for, whatever its unit; 0 when the rate is not known. */
+KB_API double kb_profile__seconds(const struct kb_profile *profile, uint64_t count);
+/* "cpu", "wall", "gil", "gil-wait", "exception"; NULL past the last. */
+KB_API const char *kb_sample_mode__name(enum kb_sample_mode mode);
 
 struct kb_process_info {
 	size_t size;
@@ -61,9 +83,10 @@ KB_API const struct kb_process_info *kb_profile__process(const struct kb_profile
 struct kb_thread_info {
 	size_t size;
 	uint32_t process;
-	int32_t tid;	  /* host */
-	int32_t ns_tid;	  /* or 0 when unknown */
-	const char *name; /* the kernel's comm, may be "" */
+	int32_t tid;		 /* host */
+	int32_t ns_tid;		 /* or 0 when unknown */
+	const char *name;	 /* the kernel's comm, may be "" */
+	const char *python_name; /* threading.Thread.name, may be "" */
 };
 KB_API uint32_t kb_profile__n_threads(const struct kb_profile *profile);
 KB_API const struct kb_thread_info *kb_profile__thread(const struct kb_profile *profile,
@@ -93,7 +116,8 @@ KB_API const struct kb_function_info *kb_profile__function(const struct kb_profi
 struct kb_frame_info {
 	size_t size;
 	uint32_t function;
-	int32_t line; /* 0: none known */
+	int32_t line;	    /* 0: none known */
+	const char *opcode; /* name of the instruction, specialized where it is; "": not recorded */
 };
 KB_API uint32_t kb_profile__n_frames(const struct kb_profile *profile);
 KB_API const struct kb_frame_info *kb_profile__frame(const struct kb_profile *profile, uint32_t id);
@@ -116,6 +140,27 @@ KB_API uint32_t kb_profile__n_samples(const struct kb_profile *profile);
 KB_API const struct kb_sample *kb_profile__samples(const struct kb_profile *profile);
 /* Sum of the counts. */
 KB_API uint64_t kb_profile__total(const struct kb_profile *profile);
+
+#define KB_MOMENT_GIL	    1u /* the thread held the GIL */
+#define KB_MOMENT_GC	    2u /* a garbage collection was running */
+#define KB_MOMENT_EXCEPTION 4u /* an exception was being handled */
+#define KB_MOMENT_OFF_CPU   8u /* the thread was waiting; time_ns is when it began to */
+
+/*
+ * The samples one by one, in the order in which they arrived, only when the
+ * session was asked for a timeline. What did not fit is in the ledger, so sums
+ * may be smaller than those of the samples above.
+ */
+struct kb_moment {
+	uint64_t time_ns; /* since the start of observation */
+	uint64_t count;	  /* in the profile's unit */
+	uint32_t thread;
+	uint32_t node;
+	uint32_t flags; /* KB_MOMENT_* */
+	uint32_t reserved;
+};
+KB_API uint32_t kb_profile__n_moments(const struct kb_profile *profile);
+KB_API const struct kb_moment *kb_profile__moments(const struct kb_profile *profile);
 
 /* The ledger: what became of every sample. See docs/ARCHITECTURE.md. */
 struct kb_ledger_entry {

@@ -65,6 +65,7 @@ static void assert_meta_equal(const struct kb_profile_meta *a, const struct kb_p
 	assert_string_equal(a->kernel, b->kernel);
 	assert_string_equal(a->version, b->version);
 	assert_int_equal(a->incomplete, b->incomplete);
+	assert_true(a->mode == b->mode && a->unit == b->unit);
 }
 
 static void assert_processes_equal(const struct kb_profile *a, const struct kb_profile *b)
@@ -87,6 +88,7 @@ static void assert_processes_equal(const struct kb_profile *a, const struct kb_p
 
 		assert_true(p->process == q->process && p->tid == q->tid && p->ns_tid == q->ns_tid);
 		assert_string_equal(p->name, q->name);
+		assert_string_equal(p->python_name, q->python_name);
 	}
 }
 
@@ -102,9 +104,13 @@ static void assert_functions_equal(const struct kb_profile *a, const struct kb_p
 		assert_string_equal(p->name, q->name);
 	}
 	assert_int_equal(kb_profile__n_frames(a), kb_profile__n_frames(b));
-	for (uint32_t i = 0; i < kb_profile__n_frames(a); i++)
-		assert_memory_equal(kb_profile__frame(a, i), kb_profile__frame(b, i),
-				    sizeof(struct kb_frame_info));
+	for (uint32_t i = 0; i < kb_profile__n_frames(a); i++) {
+		const struct kb_frame_info *p = kb_profile__frame(a, i);
+		const struct kb_frame_info *q = kb_profile__frame(b, i);
+
+		assert_true(p->function == q->function && p->line == q->line);
+		assert_string_equal(p->opcode, q->opcode);
+	}
 }
 
 static uint64_t count_of(const struct kb_profile *profile, uint32_t thread, uint32_t node)
@@ -132,6 +138,10 @@ static void assert_profiles_equal(const struct kb_profile *a, const struct kb_pr
 	for (uint32_t i = 0; i < kb_profile__n_samples(a); i++)
 		assert_int_equal(samples[i].count, count_of(b, samples[i].thread, samples[i].node));
 	assert_int_equal(kb_profile__total(a), kb_profile__total(b));
+	assert_int_equal(kb_profile__n_moments(a), kb_profile__n_moments(b));
+	if (kb_profile__n_moments(a))
+		assert_memory_equal(kb_profile__moments(a), kb_profile__moments(b),
+				    kb_profile__n_moments(a) * sizeof(struct kb_moment));
 	for (size_t i = 0; i < kb_profile__n_ledger(a); i++)
 		assert_int_equal(kb_profile__ledger(a, i).count, kb_profile__ledger(b, i).count);
 }
@@ -155,6 +165,39 @@ static void test_round_trip(void **state)
 	fill_profile(profile, 1, 2000);
 	fill_profile(profile, 2, 300);
 	write_whole(&recording, profile);
+	assert_reads_as(&recording, profile);
+	stop(&recording);
+	kb_profile__destroy(profile);
+}
+
+/* What format 1.1 added: mode and unit, opcodes, Python's names of threads, single samples. */
+static void test_sampling_states(void **state)
+{
+	struct kb_profile *profile = make_profile();
+	struct kb_profile_meta meta = *kb_profile__meta(profile);
+	struct kb_thread_info named = { sizeof(named), 0, 1001, 1, "main", "MainThread" };
+	struct recording recording;
+	uint32_t frame, node;
+
+	fill_profile(profile, 1, 100);
+	kb_profile__add_thread(profile, &named);
+	start(&recording);
+	assert_ok(kb_recording_writer__flush(recording.writer, profile));
+	meta.mode = KB_MODE_WALL;
+	meta.unit = KB_UNIT_NS;
+	assert_ok(kb_profile__set_meta(profile, &meta));
+	frame = kb_profile__add_opcode(profile, 3, "LOAD_ATTR_SLOT");
+	assert_int_not_equal(frame, 3);
+	assert_int_equal(kb_profile__add_opcode(profile, 3, "LOAD_ATTR_SLOT"), frame);
+	assert_int_equal(kb_profile__add_opcode(profile, 3, ""), 3);
+	node = kb_profile__add_node(profile, 5, frame);
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct kb_moment moment = { (uint64_t)i << 32, i + 1, i % 2, i % node, i % 16 };
+
+		assert_true(kb_profile__add_moment(profile, &moment));
+	}
+	assert_false(kb_profile__add_moment(profile, &(struct kb_moment){ .thread = 2 }));
+	assert_ok(kb_recording_writer__finish(recording.writer, profile));
 	assert_reads_as(&recording, profile);
 	stop(&recording);
 	kb_profile__destroy(profile);
@@ -364,10 +407,10 @@ static void test_versions(void **state)
 	changed = header;
 	changed.major = 2;
 	reseal(&recording, &changed);
-	assert_refused(&recording, "format 2.0, this keelback reads 1.x: use a newer keelback");
+	assert_refused(&recording, "format 2.1, this keelback reads 1.x: use a newer keelback");
 	changed.major = 0;
 	reseal(&recording, &changed);
-	assert_refused(&recording, "format 0.0, this keelback reads 1.x");
+	assert_refused(&recording, "format 0.1, this keelback reads 1.x");
 	changed = header;
 	changed.byte_order = __builtin_bswap32(header.byte_order);
 	reseal(&recording, &changed);
@@ -464,6 +507,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_sampling_states),
 		cmocka_unit_test(test_empty_profile),
 		cmocka_unit_test(test_large_profile),
 		cmocka_unit_test(test_incremental),

@@ -86,11 +86,12 @@ uint32_t kb_code_table__add_function(struct kb_code_table *table,
 	return table->n_functions++;
 }
 
-/* ---- frames: (function, line) */
+/* ---- frames: (function, line, opcode) */
 
 static uint64_t hash_frame(const struct kb_frame_info *frame)
 {
-	uint32_t key[] = { frame->function, (uint32_t)frame->line };
+	uint64_t key[] = { (uint64_t)frame->function << 32 | (uint32_t)frame->line,
+			   (uintptr_t)frame->opcode };
 
 	return kb_hash__bytes(key, sizeof(key));
 }
@@ -105,12 +106,13 @@ static bool frame_equal(const void *owner, uint32_t id, const void *key)
 	const struct kb_frame_info *a = &((const struct kb_code_table *)owner)->frames[id];
 	const struct kb_frame_info *b = key;
 
-	return a->function == b->function && a->line == b->line;
+	return a->function == b->function && a->line == b->line && a->opcode == b->opcode;
 }
 
-uint32_t kb_code_table__add_frame(struct kb_code_table *table, uint32_t function, int32_t line)
+uint32_t kb_code_table__add_frame(struct kb_code_table *table, uint32_t function, int32_t line,
+				  const char *opcode)
 {
-	struct kb_frame_info frame = { sizeof(frame), function, line };
+	struct kb_frame_info frame = { sizeof(frame), function, line, opcode };
 	uint64_t hash = hash_frame(&frame);
 	uint32_t id = kb_index__find(&table->frame_index, hash, &frame, frame_equal, table);
 	struct kb_frame_info *frames;
@@ -239,7 +241,8 @@ uint32_t kb_code_table__frame_at(struct kb_code_table *table, uint32_t code, uin
 	if (code >= table->n_codes)
 		return KB_ID_NONE;
 	place.frame = kb_code_table__add_frame(table, table->codes[code].function,
-					       line_of(table, &table->codes[code], lasti));
+					       line_of(table, &table->codes[code], lasti),
+					       table->no_opcode);
 	if (place.frame != KB_ID_NONE)
 		remember(table, &place, hash);
 	return place.frame;

@@ -35,6 +35,7 @@ struct kb_code_table {
 	struct kb_index place_index;
 
 	struct kb_strpool *linetables;
+	const char *no_opcode; /* "", interned */
 };
 
 /* False: out of memory. A table that is all zero may be freed. */
@@ -44,7 +45,8 @@ void kb_code_table__free(struct kb_code_table *table);
 /* All return KB_ID_NONE past a limit, without memory, or for ids that do not exist. */
 uint32_t kb_code_table__add_function(struct kb_code_table *table,
 				     const struct kb_function_info *function);
-uint32_t kb_code_table__add_frame(struct kb_code_table *table, uint32_t function, int32_t line);
+uint32_t kb_code_table__add_frame(struct kb_code_table *table, uint32_t function, int32_t line,
+				  const char *opcode);
 /* Of info only the line table is used. */
 uint32_t kb_code_table__add_code(struct kb_code_table *table, uint32_t function,
 				 const struct kb_code_info *info);

@@ -28,6 +28,9 @@ struct kb_profile {
 	struct kb_code_table code;
 	struct kb_stack_tree tree;
 	uint64_t ledger[KB_L_COUNT];
+
+	struct kb_moment *moments;
+	uint32_t n_moments, moments_capacity;
 };
 
 /* A string of the profile's pool with this text, invalid UTF-8 replaced, too long cut; NULL is "".

@@ -93,7 +93,7 @@ struct kb_error *kb_profile__create(const struct kb_profile_meta *meta, struct k
 		return kb_error__no_memory();
 	fresh->strings = kb_strpool__create(KB_PROFILE_STRING_BYTES, KB_PROFILE_STRINGS_MAX);
 	if (!fresh->strings || !kb_code_table__init(&fresh->code) ||
-	    !kb_profile__intern(fresh, "")) {
+	    !(fresh->code.no_opcode = kb_profile__intern(fresh, ""))) {
 		kb_profile__destroy(fresh);
 		return kb_error__no_memory();
 	}
@@ -116,6 +116,7 @@ void kb_profile__destroy(struct kb_profile *profile)
 	kb_index__free(&profile->thread_index);
 	free(profile->processes);
 	free(profile->threads);
+	free(profile->moments);
 	kb_strpool__destroy(profile->strings);
 	free(profile);
 }
@@ -231,12 +232,14 @@ uint32_t kb_profile__add_thread(struct kb_profile *profile, const struct kb_thre
 
 	copy.size = sizeof(copy);
 	copy.name = kb_profile__intern(profile, info->name);
-	if (!copy.name || info->process >= profile->n_processes)
+	copy.python_name = kb_profile__intern(profile, info->python_name);
+	if (!copy.name || !copy.python_name || info->process >= profile->n_processes)
 		return KB_ID_NONE;
 	id = kb_index__find(&profile->thread_index, hash, info, thread_equal, profile);
 	if (id == KB_INDEX_NONE)
 		return append_thread(profile, &copy, hash);
 	fill_in(&profile->threads[id].name, copy.name);
+	fill_in(&profile->threads[id].python_name, copy.python_name);
 	if (!profile->threads[id].ns_tid)
 		profile->threads[id].ns_tid = copy.ns_tid;
 	return id;
@@ -267,13 +270,24 @@ uint32_t kb_profile__add_frame(struct kb_profile *profile, uint32_t code, uint32
 	return kb_code_table__frame_at(&profile->code, code, lasti);
 }
 
+uint32_t kb_profile__add_opcode(struct kb_profile *profile, uint32_t frame, const char *opcode)
+{
+	const char *name = kb_profile__intern(profile, opcode);
+	const struct kb_frame_info *place;
+
+	if (!name || frame >= profile->code.n_frames)
+		return KB_ID_NONE;
+	place = &profile->code.frames[frame];
+	return kb_code_table__add_frame(&profile->code, place->function, place->line, name);
+}
+
 uint32_t kb_profile__add_place(struct kb_profile *profile, const struct kb_function_info *function,
 			       int32_t line)
 {
 	uint32_t id = add_function(profile, function->kind, function->file, function->name,
 				   function->first_line);
 
-	return kb_code_table__add_frame(&profile->code, id, line);
+	return kb_code_table__add_frame(&profile->code, id, line, profile->code.no_opcode);
 }
 
 uint32_t kb_profile__add_node(struct kb_profile *profile, uint32_t parent, uint32_t frame)
@@ -289,6 +303,21 @@ bool kb_profile__add_samples(struct kb_profile *profile, uint32_t thread, uint32
 	if (thread >= profile->n_threads)
 		return false;
 	return kb_stack_tree__add_samples(&profile->tree, thread, node, count);
+}
+
+bool kb_profile__add_moment(struct kb_profile *profile, const struct kb_moment *moment)
+{
+	struct kb_moment *moments;
+
+	if (moment->thread >= profile->n_threads || moment->node >= profile->tree.n_nodes)
+		return false;
+	moments = kb_array__grow(profile->moments, &profile->moments_capacity,
+				 profile->n_moments + 1, sizeof(*moments), KB_PROFILE_MOMENTS_MAX);
+	if (!moments)
+		return false;
+	profile->moments = moments;
+	moments[profile->n_moments++] = *moment;
+	return true;
 }
 
 uint64_t kb_profile__ledger_get(const struct kb_profile *profile, enum kb_ledger_reason reason)
@@ -308,6 +337,22 @@ void kb_profile__ledger_add(struct kb_profile *profile, enum kb_ledger_reason re
 const struct kb_profile_meta *kb_profile__meta(const struct kb_profile *profile)
 {
 	return &profile->meta;
+}
+
+double kb_profile__seconds(const struct kb_profile *profile, uint64_t count)
+{
+	const struct kb_profile_meta *meta = &profile->meta;
+
+	if (meta->unit == KB_UNIT_NS)
+		return count / 1e9;
+	return meta->rate_hz > 0 ? count / meta->rate_hz : 0;
+}
+
+const char *kb_sample_mode__name(enum kb_sample_mode mode)
+{
+	static const char *const names[] = { "cpu", "wall", "gil", "gil-wait", "exception" };
+
+	return (size_t)mode < sizeof(names) / sizeof(names[0]) ? names[mode] : NULL;
 }
 
 uint32_t kb_profile__n_processes(const struct kb_profile *profile)
@@ -373,6 +418,16 @@ const struct kb_sample *kb_profile__samples(const struct kb_profile *profile)
 uint64_t kb_profile__total(const struct kb_profile *profile)
 {
 	return profile->tree.total;
+}
+
+uint32_t kb_profile__n_moments(const struct kb_profile *profile)
+{
+	return profile->n_moments;
+}
+
+const struct kb_moment *kb_profile__moments(const struct kb_profile *profile)
+{
+	return profile->moments;
 }
 
 size_t kb_profile__n_ledger(const struct kb_profile *profile)

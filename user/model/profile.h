@@ -16,6 +16,7 @@
 #define KB_PROFILE_CODES_MAX   (1u << 20)
 #define KB_PROFILE_THREADS_MAX (1u << 20)
 #define KB_PROFILE_SAMPLES_MAX (1u << 24)
+#define KB_PROFILE_MOMENTS_MAX (1u << 24) /* 32 bytes each: 4 hours of one thread at 1 kHz */
 
 struct kb_error *kb_profile__create(const struct kb_profile_meta *meta,
 				    struct kb_profile **profile);
@@ -42,6 +43,8 @@ uint32_t kb_profile__add_code(struct kb_profile *profile, const struct kb_code_i
 /* The frame of a code id at a code unit (KB_LASTI_*), its line looked up once. lasti is 0 for
  * non-Python kinds. */
 uint32_t kb_profile__add_frame(struct kb_profile *profile, uint32_t code, uint32_t lasti);
+/* The same place with the instruction that was executing; frame as it is when opcode is "". */
+uint32_t kb_profile__add_opcode(struct kb_profile *profile, uint32_t frame, const char *opcode);
 /* A frame by function and line, as recordings store it. */
 uint32_t kb_profile__add_place(struct kb_profile *profile, const struct kb_function_info *function,
 			       int32_t line);
@@ -49,6 +52,9 @@ uint32_t kb_profile__add_node(struct kb_profile *profile, uint32_t parent, uint3
 /* False when a limit was reached or memory ran out. */
 bool kb_profile__add_samples(struct kb_profile *profile, uint32_t thread, uint32_t node,
 			     uint64_t count);
+
+/* flags: KB_MOMENT_*. False when a limit was reached or memory ran out. */
+bool kb_profile__add_moment(struct kb_profile *profile, const struct kb_moment *moment);
 
 uint64_t kb_profile__ledger_get(const struct kb_profile *profile, enum kb_ledger_reason reason);
 void kb_profile__ledger_add(struct kb_profile *profile, enum kb_ledger_reason reason,

@@ -112,10 +112,24 @@ static struct kb_error *decode_meta(struct kb_decoder *decoder, struct kb_cursor
 	KB_TRY(get_string(decoder, cursor, &meta.kernel));
 	KB_TRY(get_string(decoder, cursor, &meta.version));
 	meta.clock = clock;
+	meta.mode = decoder->profile->meta.mode;
+	meta.unit = decoder->profile->meta.unit;
 	meta.jitter = flags & KB_META_JITTER;
 	meta.incomplete = flags & KB_META_INCOMPLETE;
 	decoder->meta_seen = true;
 	return kb_profile__set_meta(decoder->profile, &meta);
+}
+
+/* What the samples are about, where it is not time on a CPU. */
+static struct kb_error *decode_mode(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	uint32_t mode, unit;
+
+	KB_TRY(get_id(cursor, "mode", KB_MODE_EXCEPTION + 1, &mode));
+	KB_TRY(get_id(cursor, "unit", KB_UNIT_NS + 1, &unit));
+	decoder->profile->meta.mode = mode;
+	decoder->profile->meta.unit = unit;
+	return NULL;
 }
 
 static struct kb_error *decode_string(struct kb_decoder *decoder, struct kb_cursor *cursor)
@@ -196,6 +210,19 @@ static struct kb_error *decode_threads(struct kb_decoder *decoder, struct kb_cur
 	return NULL;
 }
 
+static struct kb_error *decode_thread_names(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	struct kb_profile *profile = decoder->profile;
+
+	while (cursor->at < cursor->end) {
+		uint32_t thread;
+
+		KB_TRY(get_id(cursor, "thread", profile->n_threads, &thread));
+		KB_TRY(get_string(decoder, cursor, &profile->threads[thread].python_name));
+	}
+	return NULL;
+}
+
 static struct kb_error *decode_functions(struct kb_decoder *decoder, struct kb_cursor *cursor)
 {
 	struct kb_code_table *code = &decoder->profile->code;
@@ -215,21 +242,35 @@ static struct kb_error *decode_functions(struct kb_decoder *decoder, struct kb_c
 	return NULL;
 }
 
-static struct kb_error *decode_frames(struct kb_decoder *decoder, struct kb_cursor *cursor)
+static struct kb_error *decode_any_frames(struct kb_decoder *decoder, struct kb_cursor *cursor,
+					  bool opcodes)
 {
 	struct kb_code_table *code = &decoder->profile->code;
 
 	KB_TRY(get_first(cursor, code->n_frames));
 	while (cursor->at < cursor->end) {
 		uint32_t function, expected = code->n_frames;
+		const char *opcode = code->no_opcode;
 		int32_t line;
 
 		KB_TRY(get_id(cursor, "function", code->n_functions, &function));
 		KB_TRY(get_i32(cursor, "line", &line));
-		KB_TRY(check_added("frame", kb_code_table__add_frame(code, function, line),
+		if (opcodes)
+			KB_TRY(get_string(decoder, cursor, &opcode));
+		KB_TRY(check_added("frame", kb_code_table__add_frame(code, function, line, opcode),
 				   expected));
 	}
 	return NULL;
+}
+
+static struct kb_error *decode_frames(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	return decode_any_frames(decoder, cursor, false);
+}
+
+static struct kb_error *decode_opcode_frames(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	return decode_any_frames(decoder, cursor, true);
 }
 
 static struct kb_error *decode_nodes(struct kb_decoder *decoder, struct kb_cursor *cursor)
@@ -266,6 +307,24 @@ static struct kb_error *decode_samples(struct kb_decoder *decoder, struct kb_cur
 			return kb_failed("a sample that counts nothing");
 		if (!kb_profile__add_samples(profile, thread, node, count))
 			return kb_failed("more samples than fit");
+	}
+	return NULL;
+}
+
+static struct kb_error *decode_moments(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	struct kb_profile *profile = decoder->profile;
+
+	while (cursor->at < cursor->end) {
+		struct kb_moment moment = {};
+
+		KB_TRY(get_u64(cursor, &moment.time_ns));
+		KB_TRY(get_id(cursor, "thread", profile->n_threads, &moment.thread));
+		KB_TRY(get_id(cursor, "node", profile->tree.n_nodes, &moment.node));
+		KB_TRY(get_u64(cursor, &moment.count));
+		KB_TRY(get_id(cursor, "flags", KB_MOMENT_OFF_CPU * 2, &moment.flags));
+		if (!kb_profile__add_moment(profile, &moment))
+			return kb_failed("more moments than fit");
 	}
 	return NULL;
 }

@@ -13,7 +13,7 @@
 	}
 #define KB_RECORDING_BYTE_ORDER 0x01020304u
 #define KB_RECORDING_MAJOR	1
-#define KB_RECORDING_MINOR	0
+#define KB_RECORDING_MINOR	1
 
 /* Everything little-endian. The header keeps this form in every version. */
 struct kb_recording_header {
@@ -51,7 +51,11 @@ _Static_assert(sizeof(struct kb_recording_section) == 40, "section header of rec
 	X(NODES, 7, nodes)                                                                         \
 	X(SAMPLES, 8, samples)                                                                     \
 	X(LEDGER, 9, ledger)                                                                       \
-	X(END, 10, end)
+	X(END, 10, end)                                                                            \
+	X(MODE, 11, mode)                                                                          \
+	X(OPCODE_FRAMES, 12, opcode_frames)                                                        \
+	X(THREAD_NAMES, 13, thread_names)                                                          \
+	X(MOMENTS, 14, moments)
 
 enum kb_section_type {
 #define X(symbol, number, name) KB_SECTION_##symbol = (number),

@@ -28,7 +28,7 @@ struct process_texts {
 };
 
 struct thread_texts {
-	const char *name;
+	const char *name, *python_name;
 	int32_t ns_tid;
 };
 
@@ -47,11 +47,11 @@ struct kb_recording_writer {
 	bool broken; /* a write failed: what follows would not be readable */
 	bool finished;
 
-	uint32_t n_strings, n_functions, n_frames, n_nodes;
-	struct shadow processes;    /* of struct process_texts */
-	struct shadow threads;	    /* of struct thread_texts */
-	struct shadow samples;	    /* of uint64_t, their counts */
-	struct kb_buf meta, ledger; /* as last written */
+	uint32_t n_strings, n_functions, n_frames, n_nodes, n_moments;
+	struct shadow processes;	  /* of struct process_texts */
+	struct shadow threads;		  /* of struct thread_texts */
+	struct shadow samples;		  /* of uint64_t, their counts */
+	struct kb_buf meta, mode, ledger; /* as last written */
 };
 
 /* ---- sections */
@@ -173,12 +173,26 @@ static void encode_thread(struct kb_recording_writer *writer, const struct kb_pr
 
 	if (known->name == info->name && known->ns_tid == info->ns_tid)
 		return;
-	*known = (struct thread_texts){ info->name, info->ns_tid };
+	known->name = info->name;
+	known->ns_tid = info->ns_tid;
 	kb_varint__put(&writer->raw, id);
 	kb_varint__put(&writer->raw, info->process);
 	kb_varint__put_signed(&writer->raw, info->tid);
 	kb_varint__put_signed(&writer->raw, info->ns_tid);
 	put_string(writer, profile, info->name);
+}
+
+static void encode_thread_name(struct kb_recording_writer *writer, const struct kb_profile *profile,
+			       uint32_t id)
+{
+	const struct kb_thread_info *info = &profile->threads[id];
+	struct thread_texts *known = (struct thread_texts *)writer->threads.elements + id;
+
+	if (known->python_name == info->python_name || !*info->python_name)
+		return;
+	known->python_name = info->python_name;
+	kb_varint__put(&writer->raw, id);
+	put_string(writer, profile, info->python_name);
 }
 
 static void encode_function(struct kb_recording_writer *writer, const struct kb_profile *profile,
@@ -199,6 +213,13 @@ static void encode_frame(struct kb_recording_writer *writer, const struct kb_pro
 
 	kb_varint__put(&writer->raw, info->function);
 	kb_varint__put_signed(&writer->raw, info->line);
+}
+
+static void encode_opcode_frame(struct kb_recording_writer *writer,
+				const struct kb_profile *profile, uint32_t id)
+{
+	encode_frame(writer, profile, id);
+	put_string(writer, profile, profile->code.frames[id].opcode);
 }
 
 static void encode_node(struct kb_recording_writer *writer, const struct kb_profile *profile,
@@ -222,6 +243,18 @@ static void encode_sample(struct kb_recording_writer *writer, const struct kb_pr
 	kb_varint__put(&writer->raw, sample->node);
 	kb_varint__put(&writer->raw, sample->count - *written);
 	*written = sample->count;
+}
+
+static void encode_moment(struct kb_recording_writer *writer, const struct kb_profile *profile,
+			  uint32_t id)
+{
+	const struct kb_moment *moment = &profile->moments[id];
+
+	kb_varint__put(&writer->raw, moment->time_ns);
+	kb_varint__put(&writer->raw, moment->thread);
+	kb_varint__put(&writer->raw, moment->node);
+	kb_varint__put(&writer->raw, moment->count);
+	kb_varint__put(&writer->raw, moment->flags);
 }
 
 /* Entries from..n, in as many sections as needed. With ids, each section begins with the id of its
@@ -294,6 +327,34 @@ static struct kb_error *write_meta(struct kb_recording_writer *writer,
 	return emit_changed(writer, KB_SECTION_META, &writer->meta);
 }
 
+/* Only where it is not what the format without this section means. */
+static struct kb_error *write_mode(struct kb_recording_writer *writer,
+				   const struct kb_profile *profile)
+{
+	const struct kb_profile_meta *meta = &profile->meta;
+
+	if (meta->mode == KB_MODE_CPU && meta->unit == KB_UNIT_SAMPLES)
+		return NULL;
+	kb_varint__put(&writer->raw, meta->mode);
+	kb_varint__put(&writer->raw, meta->unit);
+	return emit_changed(writer, KB_SECTION_MODE, &writer->mode);
+}
+
+/* Frames with opcodes have a section type of their own, so that readers who do not know them say
+ * so. */
+static struct kb_error *write_frames(struct kb_recording_writer *writer,
+				     const struct kb_profile *profile)
+{
+	const struct kb_frame_info *frames = profile->code.frames;
+	bool opcodes = false;
+
+	for (uint32_t i = writer->n_frames; i < profile->code.n_frames && !opcodes; i++)
+		opcodes = *frames[i].opcode;
+	return write_new(writer, profile, opcodes ? KB_SECTION_OPCODE_FRAMES : KB_SECTION_FRAMES,
+			 &writer->n_frames, profile->code.n_frames,
+			 opcodes ? encode_opcode_frame : encode_frame);
+}
+
 /* By name, so that readers may order and know their reasons otherwise. */
 static struct kb_error *write_ledger(struct kb_recording_writer *writer,
 				     const struct kb_profile *profile)
@@ -318,13 +379,19 @@ static struct kb_error *write_tables(struct kb_recording_writer *w, const struct
 	KB_TRY(write_new(w, p, KB_SECTION_STRINGS, &w->n_strings, kb_strpool__count(p->strings),
 			 encode_string));
 	KB_TRY(write_meta(w, p));
+	KB_TRY(write_mode(w, p));
 	KB_TRY(write_table(w, p, KB_SECTION_PROCESSES, false, 0, p->n_processes, encode_process));
 	KB_TRY(write_table(w, p, KB_SECTION_THREADS, false, 0, p->n_threads, encode_thread));
+	KB_TRY(write_table(w, p, KB_SECTION_THREAD_NAMES, false, 0, p->n_threads,
+			   encode_thread_name));
 	KB_TRY(write_new(w, p, KB_SECTION_FUNCTIONS, &w->n_functions, p->code.n_functions,
 			 encode_function));
-	KB_TRY(write_new(w, p, KB_SECTION_FRAMES, &w->n_frames, p->code.n_frames, encode_frame));
+	KB_TRY(write_frames(w, p));
 	KB_TRY(write_new(w, p, KB_SECTION_NODES, &w->n_nodes, p->tree.n_nodes, encode_node));
 	KB_TRY(write_table(w, p, KB_SECTION_SAMPLES, false, 0, p->tree.n_samples, encode_sample));
+	KB_TRY(write_table(w, p, KB_SECTION_MOMENTS, false, w->n_moments, p->n_moments,
+			   encode_moment));
+	w->n_moments = p->n_moments;
 	return write_ledger(w, p);
 }
 
@@ -356,6 +423,7 @@ struct kb_error *kb_recording_writer__create(FILE *stream, struct kb_recording_w
 	kb_buf__init(&fresh->raw, KB_SECTION_RAW_MAX);
 	kb_buf__init(&fresh->packed, ZSTD_compressBound(KB_SECTION_RAW_MAX));
 	kb_buf__init(&fresh->meta, KB_SECTION_RAW_MAX);
+	kb_buf__init(&fresh->mode, KB_SECTION_RAW_MAX);
 	kb_buf__init(&fresh->ledger, KB_SECTION_RAW_MAX);
 	fresh->zstd = ZSTD_createCCtx();
 	err = fresh->zstd ? write_header(fresh) : kb_error__no_memory();
@@ -401,6 +469,7 @@ void kb_recording_writer__destroy(struct kb_recording_writer *writer)
 	kb_buf__free(&writer->raw);
 	kb_buf__free(&writer->packed);
 	kb_buf__free(&writer->meta);
+	kb_buf__free(&writer->mode);
 	kb_buf__free(&writer->ledger);
 	free(writer->processes.elements);
 	free(writer->threads.elements);
