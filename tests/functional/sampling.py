@@ -60,6 +60,11 @@ class Profile:
         failed = sum(self.ledger.get(name, 0) for name in (*reasons, "lost_stack", "unsupported"))
         return failed + sum(count for stack, count in self.stacks if any(unnamed(frame) for frame in stack))
 
+    def check_unknown(self, share=0.001):
+        """At most that share of all samples is unknown, as far as a run of this length can tell: 3 sigma, and one."""
+        expected = share * self.attempted
+        assert self.unknown <= expected + 3 * expected**0.5 + 1, f"{self.unknown} unknown: {self.log}"
+
     def count(self, name):
         """Samples with a function of that (unqualified) name anywhere in their stack."""
         return sum(count for stack, count in self.stacks if any(base(frame) == name for frame in stack))

@@ -10,7 +10,6 @@ from harness import children_of, once, per_python, start
 from sampling import Sampling, base, go, sample, unnamed, wait_until
 
 SHORT_LIVES = 200
-UNKNOWN = 0.001
 
 SHORT_LIFE = '''
 import time
@@ -152,7 +151,7 @@ def test_children_of_a_command(env):
     script = env.py.script(CHILDREN)
     profile = sample(env, "-r", 1000, "--processes", "--", *env.py.command([script]))
     check_children(profile)
-    assert profile.unknown <= UNKNOWN * profile.attempted, profile.log
+    profile.check_unknown()
 
 
 @per_python
@@ -225,7 +224,7 @@ if rest:
     profile = sampling.finish().check()
     counts = [profile.count(f"stage_{n}") for n in (3, 1, 0)]
     assert min(counts) > 100, f"{counts}: {profile.log}"
-    assert profile.unknown <= UNKNOWN * profile.attempted, profile.log
+    profile.check_unknown()
 
 
 BURN = '''
@@ -244,7 +243,7 @@ def check_attached(env, pid, target):
     go(target)
     profile = sampling.finish().check()
     assert profile.count("burned_here") > 150, profile.log
-    assert profile.unknown <= UNKNOWN * profile.attempted, profile.log
+    profile.check_unknown()
     return profile
 
 

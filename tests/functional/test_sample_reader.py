@@ -118,7 +118,7 @@ def test_distinct_stacks(env):
     target = launch_busy(env, DISTINCT)
     profile = sample(env, "-r", 20000, "-p", target.pid, "-d", 3)
     assert len(profile.stacks) > 3000, len(profile.stacks)
-    assert profile.unknown <= 0.001 * profile.attempted, profile.log
+    profile.check_unknown()
 
 
 @once

@@ -8,7 +8,6 @@ import subprocess
 from harness import once, per_python
 from sampling import Sampling, base, go, sample, unnamed, wait_until
 
-UNKNOWN = 0.001
 
 LOOP = '''
 import time
@@ -68,7 +67,7 @@ def test_forking(env):
     pids = {stack[0].name for stack, _ in profile.stacks if "child" in map(base, stack)}
     assert len(pids) > 500, f"{len(pids)} children: {profile.log}"
     # A thread that is interrupted in a page fault may be just copying the page that is to be read.
-    assert profile.unknown <= 0.01 * profile.attempted, profile.log
+    profile.check_unknown(0.01)
 
 
 # No call returns before its time with EINTR, while the process is sampled 10,000 times a second.
@@ -147,7 +146,7 @@ def test_500_threads(env):
         profile = sample(env, "-r", 2000, "--threads", "--", *env.py.command([script]))
     threads = {stack[0].name for stack, _ in profile.stacks if "working" in map(base, stack)}
     assert len(threads) > 450, f"{len(threads)} threads: {profile.log}"
-    assert profile.unknown <= UNKNOWN * profile.attempted, profile.log
+    profile.check_unknown()
 
 
 RECURSION = '''
@@ -177,7 +176,7 @@ def test_deep_recursion(env):
     deep = [(stack, n) for stack, n in truncated if base(stack[-1]) == "bottom"]
     assert sum(n for _, n in deep) > 250, profile.log
     assert all(len(stack) >= 1024 and base(stack[1]) == "down" for stack, _ in deep)
-    assert profile.unknown <= UNKNOWN * profile.attempted, profile.log
+    profile.check_unknown()
 
 
 @per_python
@@ -220,7 +219,7 @@ def test_finalizing(env):
     profile = sample(env, "-r", 2000, "--", *env.py.command([env.py.script(FINALIZING)]))
     assert profile.count("at_exit") > 100, profile.log
     assert profile.count("__del__") > 350, profile.log
-    assert profile.unknown <= 0.005 * profile.attempted, profile.log
+    profile.check_unknown(0.005)
 
 
 # While a thread is in C without the GIL, another one writes garbage over its frames and a code object.

@@ -15,7 +15,6 @@ SHARE_OFF = 0.02
 
 TINY_SECONDS = 6
 TINY_SAMPLES = 100000
-UNKNOWN = 0.001
 
 
 def reported_shares(line):
@@ -31,7 +30,7 @@ def check_shares(profile, line):
     for name, share in truth.items():
         found = counts[name] / total
         assert abs(found - share) <= SHARE_OFF, f"{name} has {found:.4f} of the samples, {share} of the time"
-    assert profile.unknown <= UNKNOWN * profile.attempted, profile.log
+    profile.check_unknown()
 
 
 @per_python
@@ -75,4 +74,4 @@ def test_no_impossible_stack(env):
             print(count, wrong, *stack)
     assert checked >= TINY_SAMPLES, f"only {checked} samples: {profile.log}"
     assert impossible == 0, f"{impossible} of {checked} stacks are impossible"
-    assert profile.unknown <= UNKNOWN * profile.attempted, f"{profile.unknown} unknown: {profile.log}"
+    profile.check_unknown()

@@ -62,6 +62,31 @@ class Runner(unittest.TestCase):
         self.assertEqual(lines.count("SKIP test_x.test_skipped [once]: not here"), 2)
         self.assertEqual(lines[-1], "1 passed, 2 failed, 1 skipped")
 
+    def test_second_try(self):
+        status, lines = self.run_tests(
+            f"""
+            import os
+            @once
+            def test_by_chance(env):
+                path = "{self.dir}/tried"
+                if not os.path.exists(path):
+                    open(path, "w")
+                    assert False, "bad luck"
+            """
+        )
+        self.assertEqual(status, 0)
+        self.assertIn("FAIL test_x.test_by_chance [once]: bad luck", lines[0])
+        again = [line for line in lines if "at the second try; the first: bad luck" in line]
+        self.assertEqual(len(again), 2, lines)  # when it ran, and in the summary
+        self.assertEqual(lines[-1], "1 passed, 0 failed, 0 skipped")
+
+    def test_many_failures_are_no_chance(self):
+        tests = "".join(f"@once\ndef test_{n}(env):\n    assert False, 'wrong'\n" for n in range(7))
+        status, lines = self.run_tests(tests)
+        self.assertEqual(status, 1)
+        self.assertEqual(len([line for line in lines if line.startswith("FAIL")]), 2 * 7)
+        self.assertEqual(lines[-1], "0 passed, 7 failed, 0 skipped")
+
     def test_failing_keelback(self):
         status, lines = self.run_tests(
             """
