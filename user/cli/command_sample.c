@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/command.h"
-#include "cli/interrupt.h"
+#include "cli/launched.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/report.h"
-#include "cli/values.h"
 #include "keelback/format.h"
 #include "keelback/inspect.h"
 #include "keelback/sample.h"
@@ -25,58 +21,26 @@
 struct sample_args {
 	struct kb_general_args general;
 	struct kb_target_args target;
+	struct kb_collect_args collect;
 	struct kb_view_args view;
-	double duration; /* seconds, 0: without end */
-	bool tick;
-	unsigned rate_hz; /* 0: the default of the target's kind */
-	bool no_jitter;
-	long tid;
-};
-
-enum { KEY_NO_JITTER = 512 };
-
-static const struct argp_option options[] = {
-	{ NULL, 0, NULL, 0, "Collecting:", 2 },
-	{ "duration", 'd', "SECONDS", 0,
-	  "Collect for so long, such as 10 or 0.5; else until the command ends, or Ctrl-C", 0 },
-	{ "rate", 'r', "HZ|tick", 0,
-	  "Samples per second and running thread, 1 to 20000; tick: at the kernel's own timer "
-	  "interrupts, so that none are added. Default: 1000 for --pid and -- COMMAND, else tick",
-	  0 },
-	{ "no-jitter", KEY_NO_JITTER, NULL, 0,
-	  "Sample at a constant period: it may beat with what the program does", 0 },
-	{ "tid", 't', "TID", 0, "Only this thread, by host TID", 0 },
-	{},
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct sample_args *args = state->input;
 
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &args->target;
-		state->child_inputs[1] = &args->view;
-		state->child_inputs[2] = &args->general;
-		return 0;
-	case 'd':
-		return kb_cli__fail(state, kb_value__seconds("--duration", arg, &args->duration));
-	case 'r':
-		return kb_cli__fail(state,
-				    kb_value__rate("--rate", arg, &args->tick, &args->rate_hz));
-	case KEY_NO_JITTER:
-		args->no_jitter = true;
-		return 0;
-	case 't':
-		return kb_cli__fail(state,
-				    kb_value__integer("--tid", arg, 1, KB_PID_LARGEST, &args->tid));
-	default:
+	if (key != ARGP_KEY_INIT)
 		return ARGP_ERR_UNKNOWN;
-	}
+	state->child_inputs[0] = &args->target;
+	state->child_inputs[1] = &args->collect;
+	state->child_inputs[2] = &args->view;
+	state->child_inputs[3] = &args->general;
+	return 0;
 }
 
 static const struct argp_child children[] = {
 	{ &kb_target_argp, 0, "Target, one of these or -- COMMAND:", 1 },
+	{ &kb_collect_argp, 0, "Collecting:", 2 },
 	{ &kb_view_argp, 0, "Result:", 3 },
 	{ &kb_general_argp, 0, "General:", 9 },
 	{},
@@ -99,8 +63,7 @@ static const char doc[] =
 	"own, "
 	"128+N if signal N ended it.";
 
-static const struct argp argp = { .options = options,
-				  .parser = parse,
+static const struct argp argp = { .parser = parse,
 				  .args_doc = "TARGET\n-- COMMAND [ARG...]",
 				  .doc = doc,
 				  .children = children,
@@ -113,23 +76,8 @@ struct run {
 	struct kb_target *target;
 	struct kb_output *output; /* NULL with a recording */
 	struct kb_sampler *sampler;
-	bool forwarded; /* the interrupt was passed on to the command */
+	struct kb_launched launched;
 };
-
-/* What is sent to us alone is also for the command; from the terminal it has it already. */
-static int handle_interrupt(struct run *run)
-{
-	bool from_terminal;
-	int signal = kb_interrupt__received(&from_terminal);
-	pid_t pid = kb_sampler__command_pid(run->sampler);
-
-	if (signal && pid > 0 && !run->forwarded && kb_sampler__command_status(run->sampler) < 0) {
-		run->forwarded = true;
-		if (!from_terminal)
-			kill(pid, signal);
-	}
-	return signal;
-}
 
 static void say_start(const struct run *run)
 {
@@ -145,7 +93,7 @@ static void say_start(const struct run *run)
 
 static struct kb_error *collect(struct run *run)
 {
-	double duration = run->args->duration;
+	double duration = run->args->collect.duration;
 	uint64_t now, end = UINT64_MAX;
 	bool done = false;
 
@@ -154,7 +102,7 @@ static struct kb_error *collect(struct run *run)
 	now = kb_now(CLOCK_MONOTONIC);
 	if (duration > 0)
 		end = now + (uint64_t)(duration * KB_NS_PER_SECOND);
-	while (!done && now < end && !handle_interrupt(run)) {
+	while (!done && now < end && !kb_launched__interrupt(&run->launched)) {
 		uint64_t left = (end - now + KB_NS_PER_MS - 1) / KB_NS_PER_MS;
 
 		KB_TRY(kb_sampler__poll(run->sampler, left < POLL_MS ? left : POLL_MS, &done));
@@ -192,31 +140,6 @@ static struct kb_error *write_report(struct run *run)
 	return NULL;
 }
 
-/* The command may run on when collecting has ended. Returns its wait status. */
-static int await_command(struct run *run)
-{
-	pid_t pid = kb_sampler__command_pid(run->sampler);
-	int status = kb_sampler__command_status(run->sampler);
-
-	if (pid <= 0 || status >= 0)
-		return status < 0 ? 0 : status;
-	if (!run->args->general.quiet)
-		kb_say("collecting has ended, waiting for the command");
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR) {
-			status = kb_sampler__command_status(run->sampler);
-			return status < 0 ? 0 : status;
-		}
-		handle_interrupt(run);
-	}
-	return status;
-}
-
-static int exit_status(int wait_status)
-{
-	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
-}
-
 static struct kb_error *sample(struct run *run, int *status)
 {
 	struct kb_error *err = collect(run), *stop_err = kb_sampler__stop(run->sampler);
@@ -229,7 +152,7 @@ static struct kb_error *sample(struct run *run, int *status)
 	if (!err)
 		err = write_report(run);
 	if (!err)
-		*status = exit_status(await_command(run));
+		*status = kb_launched__await(&run->launched, run->args->general.quiet);
 	return err;
 }
 
@@ -237,12 +160,9 @@ static struct kb_error *open_run(struct run *run)
 {
 	const struct sample_args *args = run->args;
 	struct kb_target_opts target_opts = kb_target_args__opts(&args->target);
-	struct kb_sample_opts opts = { .size = sizeof(opts),
-				       .tick = args->tick,
-				       .rate_hz = args->rate_hz,
-				       .no_jitter = args->no_jitter };
+	struct kb_sample_opts opts = kb_collect_args__opts(&args->collect);
 
-	target_opts.tid = args->tid;
+	target_opts.tid = args->collect.tid;
 	/* Recordings go to their file at once; other formats, and recordings through a pipe, at the
 	 * end. */
 	if (!strcmp(run->format->name, "recording") && !kb_view_args__to_stdout(&args->view))
@@ -252,7 +172,9 @@ static struct kb_error *open_run(struct run *run)
 	KB_TRY(kb_target__create(&target_opts, &run->target));
 	if (!opts.recording)
 		KB_TRY(kb_output__open(args->view.output, &run->output));
-	return kb_sampler__create(run->target, &opts, &run->sampler);
+	KB_TRY(kb_sampler__create(run->target, &opts, &run->sampler));
+	run->launched.sampler = run->sampler;
+	return NULL;
 }
 
 static struct kb_error *check(const struct sample_args *args)
@@ -260,10 +182,7 @@ static struct kb_error *check(const struct sample_args *args)
 	if (!args->target.given)
 		return kb_usage("no target: give --pid, --container, --cgroup, --all or -- COMMAND "
 				"(see 'keelback sample --help')");
-	if (args->no_jitter && args->tick)
-		return kb_usage("--no-jitter does not go with --rate tick, which has no period of "
-				"its own");
-	return NULL;
+	return kb_collect_args__check(&args->collect);
 }
 
 static struct kb_error *run_sample(const struct sample_args *args, int *status)

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 #include "keelback/error.h"
 #include "keelback/format.h"
+#include "keelback/sample.h"
 #include "keelback/target.h"
 
 /*
@@ -42,6 +43,21 @@ extern const struct argp kb_target_only_argp; /* without -- COMMAND */
 
 struct kb_target_opts kb_target_args__opts(const struct kb_target_args *args);
 void kb_target_args__free(struct kb_target_args *args);
+
+/* How a session samples, for every command that has one: -d -r --no-jitter -t. A new option of
+ * struct kb_sample_opts belongs here, so that all of them have it. */
+struct kb_collect_args {
+	double duration; /* seconds, 0: without end */
+	bool tick;
+	unsigned rate_hz; /* 0: the default of the target's kind */
+	bool no_jitter;
+	long tid; /* 0: all threads */
+};
+extern const struct argp kb_collect_argp;
+
+/* Options that do not go with one another. */
+struct kb_error *kb_collect_args__check(const struct kb_collect_args *args);
+struct kb_sample_opts kb_collect_args__opts(const struct kb_collect_args *args);
 
 /* Where a profile goes and how it is shown: -o -f --sort --limit --lines --threads --processes
  * --no-summary */
