@@ -130,11 +130,6 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	return 0;
 }
 
-static __always_inline kb_u64 rebase(kb_u64 address, kb_u64 bias)
-{
-	return address ? address + bias : 0;
-}
-
 /* The cookie is the image's index in its low half and which of its functions in its high half. */
 SEC("uprobe")
 int on_interpreter_init(struct pt_regs *ctx)
@@ -156,14 +151,7 @@ int on_interpreter_init(struct pt_regs *ctx)
 	if (old && old->state == KB_PROC_PYTHON && kb_same_start(old->start_time, proc.start_time))
 		return 0;
 	bias = KB_INSTRUCTION_POINTER(ctx) - image->init[function];
-	proc.runtime = rebase(image->runtime, bias);
-	proc.code_type = rebase(image->code_type, bias);
-	proc.interp_head = rebase(image->interp_head, bias);
-	proc.tstate_current = rebase(image->tstate_current, bias);
-	proc.tss_key = rebase(image->tss_key, bias);
-	proc.layout = image->layout;
-	proc.image = index;
-	proc.state = KB_PROC_PYTHON;
+	kb_proc__set_image(&proc, image, index, bias);
 	kb_tls_resolve(&image->tstate_tls, bias, &proc.tstate_tls);
 	kb_tls_resolve(&image->gilstate_tls, bias, &proc.gilstate_tls);
 	publish(task, &proc);

@@ -19,28 +19,15 @@ static __always_inline int tls_block_missing(kb_u64 block)
 	return !block || block == ~0ULL;
 }
 
-/* From an image's description to one process's. Leaves KB_TLS_NONE when the GOT cannot be read. */
 static __always_inline void kb_tls_resolve(const struct kb_tls *tls, kb_u64 bias,
 					   struct kb_proc_tls *out)
 {
-	kb_u64 pair[2] = {};
+	kb_u64 got[2] = {};
+	kb_u32 bytes = kb_tls__got_bytes(tls);
+	int failed = bytes && (bytes == 8 ? kb_read_user(got, 8, tls->value + bias)
+					  : kb_read_user(got, 16, tls->value + bias));
 
-	out->kind = KB_TLS_NONE;
-	if (tls->kind == KB_TLS_STATIC) {
-		out->offset = tls->value;
-		out->kind = KB_TLS_STATIC;
-	} else if (tls->kind == KB_TLS_GOT) {
-		if (kb_read_user(pair, 8, tls->value + bias))
-			return;
-		out->offset = pair[0] + tls->displacement;
-		out->kind = KB_TLS_STATIC;
-	} else if (tls->kind == KB_TLS_DYNAMIC) {
-		if (kb_read_user(pair, 16, tls->value + bias))
-			return;
-		out->module = pair[0];
-		out->block_offset = pair[1] + tls->displacement;
-		out->kind = KB_TLS_DYNAMIC;
-	}
+	kb_tls__resolve(tls, failed ? 0 : got, out);
 }
 
 /* Static blocks of all modules together: glibc reserves 1,664 bytes beyond the initial ones;

@@ -101,4 +101,52 @@ struct kb_proc {
 };
 KB_ASSERT_SIZE(struct kb_proc, 152);
 
+/*
+ * Setting a process up from its image: the same in the kernel, when it starts while
+ * observed, and in user space, when it runs already. Only reading its memory
+ * differs, so the caller does that.
+ */
+static inline kb_u64 kb_proc__rebase(kb_u64 address, kb_u64 bias)
+{
+	return address ? address + bias : 0;
+}
+
+static inline void kb_proc__set_image(struct kb_proc *proc, const struct kb_image *image,
+				      kb_u32 index, kb_u64 bias)
+{
+	proc->runtime = kb_proc__rebase(image->runtime, bias);
+	proc->code_type = kb_proc__rebase(image->code_type, bias);
+	proc->interp_head = kb_proc__rebase(image->interp_head, bias);
+	proc->tstate_current = kb_proc__rebase(image->tstate_current, bias);
+	proc->tss_key = kb_proc__rebase(image->tss_key, bias);
+	proc->layout = index;
+	proc->image = index;
+	proc->state = KB_PROC_PYTHON;
+}
+
+/* Bytes at tls->value + bias that kb_tls__resolve() needs. */
+static inline kb_u32 kb_tls__got_bytes(const struct kb_tls *tls)
+{
+	return tls->kind == KB_TLS_DYNAMIC ? 16 : tls->kind == KB_TLS_GOT ? 8 : 0;
+}
+
+/* From an image's description to one process's. got: what lies there; NULL when it cannot be read.
+ */
+static inline void kb_tls__resolve(const struct kb_tls *tls, const kb_u64 *got,
+				   struct kb_proc_tls *out)
+{
+	out->kind = KB_TLS_NONE;
+	if (tls->kind == KB_TLS_STATIC) {
+		out->offset = tls->value;
+		out->kind = KB_TLS_STATIC;
+	} else if (tls->kind == KB_TLS_GOT && got) {
+		out->offset = got[0] + tls->displacement;
+		out->kind = KB_TLS_STATIC;
+	} else if (tls->kind == KB_TLS_DYNAMIC && got) {
+		out->module = got[0];
+		out->block_offset = got[1] + tls->displacement;
+		out->kind = KB_TLS_DYNAMIC;
+	}
+}
+
 #endif

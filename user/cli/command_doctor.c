@@ -13,30 +13,22 @@ struct doctor_args {
 	bool json;
 };
 
-enum { KEY_JSON = 512 };
-
-static const struct argp_option options[] = {
-	{ "json", KEY_JSON, NULL, 0, "Write JSON: an array of objects", 0 },
-	{},
-};
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct doctor_args *args = state->input;
 
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &args->general;
-		return 0;
-	case KEY_JSON:
-		args->json = true;
-		return 0;
-	default:
+	if (key != ARGP_KEY_INIT)
 		return ARGP_ERR_UNKNOWN;
-	}
+	state->child_inputs[0] = &args->json;
+	state->child_inputs[1] = &args->general;
+	return 0;
 }
 
-static const struct argp_child children[] = { { &kb_general_argp, 0, "General:", 9 }, {} };
+static const struct argp_child children[] = {
+	{ &kb_json_argp, 0, NULL, 0 },
+	{ &kb_general_argp, 0, "General:", 9 },
+	{},
+};
 
 static const char doc[] =
 	"Tries what keelback needs from this machine: capabilities, BPF, perf events, and how "
@@ -49,9 +41,7 @@ static const char doc[] =
 	"Exit status: 0 all that is required is there, 1 failed, 2 wrong usage, 4 something "
 	"required is missing.";
 
-static const struct argp argp = {
-	.options = options, .parser = parse, .doc = doc, .children = children
-};
+static const struct argp argp = { .parser = parse, .doc = doc, .children = children };
 
 static void print_feature(const struct kb_feature *feature, FILE *stream)
 {

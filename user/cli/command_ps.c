@@ -16,32 +16,21 @@ struct ps_args {
 	bool json;
 };
 
-enum { KEY_JSON = 512 };
-
-static const struct argp_option options[] = {
-	{ "json", KEY_JSON, NULL, 0, "Write JSON: an array of objects", 0 },
-	{},
-};
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct ps_args *args = state->input;
 
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &args->target;
-		state->child_inputs[1] = &args->general;
-		return 0;
-	case KEY_JSON:
-		args->json = true;
-		return 0;
-	default:
+	if (key != ARGP_KEY_INIT)
 		return ARGP_ERR_UNKNOWN;
-	}
+	state->child_inputs[0] = &args->target;
+	state->child_inputs[1] = &args->json;
+	state->child_inputs[2] = &args->general;
+	return 0;
 }
 
 static const struct argp_child children[] = {
 	{ &kb_target_only_argp, 0, "Which processes (all of the machine, if none of these):", 1 },
+	{ &kb_json_argp, 0, NULL, 0 },
 	{ &kb_general_argp, 0, "General:", 9 },
 	{},
 };
@@ -54,9 +43,7 @@ static const char doc[] =
 	"(its debugging information) or built-in (keelback's table of its version).\n\n"
 	"Exit status: 0 done, 1 failed, 2 wrong usage.";
 
-static const struct argp argp = {
-	.options = options, .parser = parse, .doc = doc, .children = children
-};
+static const struct argp argp = { .parser = parse, .doc = doc, .children = children };
 
 #define COLUMNS	      7
 #define SAMPLE_COLUMN 5

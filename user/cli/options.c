@@ -10,6 +10,7 @@
 /* Options without a letter. */
 enum {
 	KEY_COLOR = 256,
+	KEY_JSON,
 	KEY_VERSION,
 	KEY_CHILDREN,
 	KEY_CONTAINER,
@@ -67,6 +68,23 @@ static error_t parse_general(int key, char *arg, struct argp_state *state)
 }
 
 const struct argp kb_general_argp = { .options = general_options, .parser = parse_general };
+
+/* ---- JSON */
+
+static const struct argp_option json_options[] = {
+	{ "json", KEY_JSON, NULL, 0, "Write JSON: an array of objects", 0 },
+	{},
+};
+
+static error_t parse_json(int key, char *arg, struct argp_state *state)
+{
+	if (key != KEY_JSON)
+		return ARGP_ERR_UNKNOWN;
+	*(bool *)state->input = true;
+	return 0;
+}
+
+const struct argp kb_json_argp = { .options = json_options, .parser = parse_json };
 
 /* ---------------------------------------------------------------- target */
 

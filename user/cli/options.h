@@ -26,6 +26,9 @@ struct kb_general_args {
 };
 extern const struct argp kb_general_argp;
 
+/* --json, for commands whose other output is text: input is a bool. */
+extern const struct argp kb_json_argp;
+
 /* The target: -p --children --container --cgroup -a, and what follows -- if the command runs one.
  */
 struct kb_target_args {

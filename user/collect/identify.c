@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "collect/command_path.h"
 #include "collect/identify.h"
-#include "collect/remote_tls.h"
+#include "system/memory.h"
 
 #define FILES_MAX 4096 /* as the image cache */
 /* Between execution and the mapping of libpython lie a millisecond or two of dynamic linking. */
@@ -152,9 +152,14 @@ static void describe(pid_t pid, uint64_t start_ns, const struct kb_image_info *i
 	kb_error__destroy(err);
 }
 
-static uint64_t rebase(uint64_t address, uint64_t bias)
+/* Reads from the live process what kb_tls__resolve() needs. */
+static void resolve_tls(pid_t pid, const struct kb_tls *tls, uint64_t bias, struct kb_proc_tls *out)
 {
-	return address ? address + bias : 0;
+	kb_u64 got[2];
+	uint32_t bytes = kb_tls__got_bytes(tls);
+	bool readable = bytes && kb_memory__read(pid, tls->value + bias, got, bytes);
+
+	kb_tls__resolve(tls, readable ? got : NULL, out);
 }
 
 /* The same that the uprobe does in bpf/common/tracker.bpf.c, for a process that runs already. */
@@ -164,20 +169,11 @@ static struct kb_error *publish_process(struct kb_identifier *id, pid_t pid,
 {
 	const struct kb_image *image = &interp->image->image;
 	uint64_t bias = interp->bias;
-	struct kb_proc old, proc = {
-		.start_time = start_ns,
-		.runtime = rebase(image->runtime, bias),
-		.code_type = rebase(image->code_type, bias),
-		.interp_head = rebase(image->interp_head, bias),
-		.tstate_current = rebase(image->tstate_current, bias),
-		.tss_key = rebase(image->tss_key, bias),
-		.layout = id->image_of[interp->image_index] - 1,
-		.image = id->image_of[interp->image_index] - 1,
-		.state = KB_PROC_PYTHON,
-	};
+	struct kb_proc old, proc = { .start_time = start_ns };
 
-	kb_remote_tls__resolve(pid, &image->tstate_tls, bias, &proc.tstate_tls);
-	kb_remote_tls__resolve(pid, &image->gilstate_tls, bias, &proc.gilstate_tls);
+	kb_proc__set_image(&proc, image, id->image_of[interp->image_index] - 1, bias);
+	resolve_tls(pid, &image->tstate_tls, bias, &proc.tstate_tls);
+	resolve_tls(pid, &image->gilstate_tls, bias, &proc.gilstate_tls);
 	proc.id = kb_sample_programs__new_proc(id->programs);
 	/* Known here before BPF can send a record that names it. */
 	describe(pid, start_ns, interp->image, stat->comm, stat->parent, 0, id->ingest, proc.id);
