@@ -119,18 +119,31 @@ struct naming {
 	struct kb_walk *walk;
 	struct kb_proc *proc;
 	const struct kb_layout *layout;
-	int status; /* the ledger's reason, or KB_L_GOOD */
+	kb_u32 skip; /* words of a section that are no frames */
+	int status;  /* the ledger's reason, or KB_L_GOOD */
 };
 
-/* One frame's code object. */
+/* One frame's code object. What is no frame has none: the marks, and sections but for the holder's
+ * stack. */
 static long name_step(kb_u64 index, struct naming *naming)
 {
-	kb_u64 code;
+	kb_u64 word;
 	int seen;
 
 	KB_OPAQUE(index);
-	code = KB_FRAME_CODE(naming->walk->words[index & (KB_FRAMES_MAX - 1)]);
-	seen = kb_code_seen(naming->proc, naming->layout, code);
+	if (index >= KB_WORDS_MAX)
+		return 1;
+	if (naming->skip) {
+		naming->skip--;
+		return 0;
+	}
+	word = naming->walk->words[index];
+	if (KB_WORD_IS(word)) {
+		if (KB_WORD_COUNTS(KB_WORD_KIND(word)) && KB_WORD_KIND(word) != KB_WORD_HOLDER)
+			naming->skip = KB_WORD_VALUE(word);
+		return 0;
+	}
+	seen = kb_code_seen(naming->proc, naming->layout, KB_FRAME_CODE(word));
 	if (seen == KB_CODE_OK)
 		return 0;
 	naming->status = seen == KB_CODE_NOT_CODE ? KB_L_BAD_FRAME : KB_L_RING_FULL;
@@ -145,7 +158,7 @@ static __always_inline int send_stack(struct kb_walk *walk, struct kb_proc *proc
 	struct naming naming = {
 		.walk = walk, .proc = proc, .layout = layout, .status = KB_L_GOOD
 	};
-	kb_u64 n = walk->head.n_frames, size;
+	kb_u64 n = walk->head.n_words, size;
 
 	bpf_loop(n, name_step, &naming, 0);
 	if (naming.status != KB_L_GOOD)
@@ -154,8 +167,8 @@ static __always_inline int send_stack(struct kb_walk *walk, struct kb_proc *proc
 	walk->head.proc = proc->id;
 	walk->head.generation = generation;
 	KB_OPAQUE(n);
-	if (n > KB_FRAMES_MAX)
-		n = KB_FRAMES_MAX;
+	if (n > KB_WORDS_MAX)
+		n = KB_WORDS_MAX;
 	size = sizeof(walk->head) + n * 8;
 	if (bpf_ringbuf_output(&data, walk, size, BPF_RB_NO_WAKEUP))
 		return KB_L_RING_FULL;
@@ -234,14 +247,14 @@ static __always_inline void count_failure(int status)
 static __noinline int verify_frame(struct kb_walk *walk, struct kb_proc *proc,
 				   const struct kb_layout *layout)
 {
-	kb_u64 index;
+	kb_u64 index, word;
 
-	if (!walk || !proc || !layout || !walk->head.n_frames)
+	if (!walk || !proc || !layout || !walk->n_frames)
 		return 1;
-	index = walk->checks % walk->head.n_frames;
+	index = walk->checks % walk->n_frames;
 	KB_OPAQUE(index);
-	if (kb_code_unchanged(proc, layout,
-			      KB_FRAME_CODE(walk->words[index & (KB_FRAMES_MAX - 1)])))
+	word = walk->words[index & (KB_FRAMES_MAX - 1)];
+	if (KB_WORD_IS(word) || kb_code_unchanged(proc, layout, KB_FRAME_CODE(word)))
 		return 1;
 	__sync_fetch_and_add(&proc->epoch, 1);
 	/* This stack was hashed in the old epoch. */

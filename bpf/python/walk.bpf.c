@@ -32,16 +32,6 @@ const volatile kb_u32 kb_walk_without_iterators = 0;
 #define NEAR (256 << 10)
 
 #define UNROLL 4 /* frames in a turn of the loop: a quarter less time at 205 frames */
-#define HASH_FACTOR                                                                                \
-	0x9E3779B97F4A7C15ULL /* 2^64 / golden ratio: spreads neighbouring addresses               \
-			       */
-
-static __always_inline kb_u64 mix(kb_u64 hash, kb_u64 word)
-{
-	kb_u64 h = (hash ^ word) * HASH_FACTOR;
-
-	return h ^ (h >> 29);
-}
 
 /* Field of the frame at `at` in the window; every field ends before KB_FRAME_SPAN. */
 static __always_inline kb_u64 field(kb_u8 *at, kb_u64 offset)
@@ -123,12 +113,14 @@ static __always_inline int walk_step(struct walk_state *s)
 	s->frame = field(at, layout->frame_previous);
 	if (owner >= s->skip_owner)
 		return 0;
-	word = code << (KB_LASTI_BITS - 3) | lasti(instr, code, layout);
+	word = code << (KB_LASTI_BITS - 3);
+	/* Without a code object it must not read as one of KB_WORD_IS(). */
+	word |= word ? lasti(instr, code, layout) : KB_LASTI_UNKNOWN;
 	offset = s->n;
 	KB_OPAQUE(offset);
 	s->walk->words[offset & (KB_FRAMES_MAX - 1)] = word;
 	s->n++;
-	s->hash = mix(s->hash, word);
+	s->hash = kb_walk_mix(s->hash, word);
 	return 0;
 }
 
@@ -142,7 +134,7 @@ static __always_inline void walk_start(struct walk_state *s, struct kb_walk *wal
 	s->span = layout->frame_size;
 	s->skip_owner = layout->skip_owner ? layout->skip_owner : 256;
 	/* Each read apart: copies of one unknown would be tied together. */
-	s->hash = mix(unknown_zero, seed);
+	s->hash = kb_walk_mix(unknown_zero, seed);
 	s->base = unknown_zero + 1;
 	s->end = unknown_zero;
 	s->n = unknown_zero;
@@ -151,7 +143,8 @@ static __always_inline void walk_start(struct walk_state *s, struct kb_walk *wal
 
 static __always_inline int walk_end(const struct walk_state *s)
 {
-	s->walk->head.n_frames = s->n;
+	s->walk->n_frames = s->n;
+	s->walk->head.n_words = s->n;
 	s->walk->head.hash = s->hash;
 	if (s->status)
 		return s->status;

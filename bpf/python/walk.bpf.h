@@ -25,7 +25,8 @@ enum kb_walk_status {
 /* Scratch of one walk and its result. `head` and `words` are sent as they stand. */
 struct kb_walk {
 	struct kb_data_stack head;
-	kb_u64 words[KB_FRAMES_MAX];
+	kb_u64 words[KB_WORDS_MAX];
+	kb_u64 n_frames;      /* words before the tail */
 	kb_u64 frame;	      /* where to start: set by kb_find_thread */
 	kb_u64 last_frame;    /* where to stop, not part of the stack; 0: at the end of the chain */
 	kb_u64 caller_cframe; /* 3.11 and 3.12: of the C call before, else 0 */
@@ -49,9 +50,36 @@ int kb_find_thread(struct kb_walk *walk, struct kb_proc *proc, const struct kb_l
 int kb_find_caller(struct kb_walk *walk, const struct kb_layout *layout);
 
 /*
- * Walks from walk->frame to the root: fills words, head.n_frames and
+ * Walks from walk->frame to the root: fills words, n_frames, head.n_words and
  * head.hash, seeded with the process id. Returns enum kb_walk_status.
  */
 int kb_walk_frames(struct kb_walk *walk, const struct kb_layout *layout, kb_u32 seed);
+
+#define KB_WALK_FACTOR                                                                             \
+	0x9E3779B97F4A7C15ULL /* 2^64 / golden ratio: spreads neighbouring addresses               \
+			       */
+
+static __always_inline kb_u64 kb_walk_mix(kb_u64 hash, kb_u64 word)
+{
+	kb_u64 h = (hash ^ word) * KB_WALK_FACTOR;
+
+	return h ^ (h >> 29);
+}
+
+/*
+ * Appends a word to the tail of a walked stack and to its hash: what is appended tells stacks
+ * apart. Beyond KB_WORDS_MAX it is dropped, so ask for room before a section of several words.
+ */
+static __always_inline void kb_walk_append(struct kb_walk *walk, kb_u64 word)
+{
+	kb_u64 n = walk->head.n_words;
+
+	KB_OPAQUE(n);
+	if (n >= KB_WORDS_MAX)
+		return;
+	walk->words[n] = word;
+	walk->head.n_words = n + 1;
+	walk->head.hash = kb_walk_mix(walk->head.hash, word);
+}
 
 #endif

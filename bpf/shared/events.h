@@ -27,6 +27,7 @@
  * Words without a code object. Some stand between frames, the others follow the
  * root frame: first what the leaf was doing, then further stacks, each a word
  * that says how many words are in it. 12 bits of value, and the kind above them.
+ * A frame without a code object has KB_LASTI_UNKNOWN, so that it is none of them.
  */
 enum kb_word_kind {
 	KB_WORD_NATIVE_MARK = 1, /* between frames: C code called the interpreter here */
@@ -43,9 +44,17 @@ enum kb_word_kind {
 #define KB_WORD_IS(word)     (!((word) >> KB_LASTI_BITS) && (word) != KB_LASTI_UNKNOWN)
 #define KB_WORD_KIND(word)   ((kb_u32)((word) >> 12) & 0xff)
 #define KB_WORD_VALUE(word)  ((kb_u32)(word)&0xfff)
+/* Does its value count words that follow? */
+#define KB_WORD_COUNTS(kind) ((kind) >= KB_WORD_HOLDER && (kind) <= KB_WORD_TASK)
 
 #define KB_FRAMES_MAX                                                                              \
 	2048 /* Python's default recursion limit is 1,000; a per-CPU value ends at 32 kB */
+/*
+ * Words behind the root frame: 128 native and 127 kernel addresses (perf's own limit) and a
+ * holder's stack of some depth. A stack whose frames take all of their room still has its tail.
+ */
+#define KB_TAIL_MAX  512
+#define KB_WORDS_MAX (KB_FRAMES_MAX + KB_TAIL_MAX)
 #define KB_FILENAME_MAX                                                                            \
 	1024 /* bytes as stored in the target; PATH_MAX names are cut, and marked                  \
 	      */
@@ -142,16 +151,16 @@ KB_ASSERT_SIZE(struct kb_data_moment, 40);
 
 #define KB_STACK_TRUNCATED 1u
 
-/* The frames of a stack that is new in its generation, leaf first. */
+/* The words of a stack that is new in its generation: frames, leaf first, and the tail. */
 struct kb_data_stack {
 	kb_u32 kind;
 	kb_u32 proc;
 	kb_u64 hash;
 	kb_u32 generation;
 	kb_u32 flags;
-	kb_u32 n_frames;
+	kb_u32 n_words;
 	kb_u32 reserved;
-	/* kb_u64 words[n_frames] */
+	/* kb_u64 words[n_words] */
 };
 KB_ASSERT_SIZE(struct kb_data_stack, 32);
 

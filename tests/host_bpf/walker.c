@@ -147,7 +147,7 @@ void walker__sample(struct kb_proc *proc, const struct kb_layout *layout, kb_u64
 	if (walked->status == KB_WALK_FRAME_UNREADABLE && kb_find_caller(walk, layout))
 		walked->status = kb_walk_frames(walk, layout, proc->id);
 	if (walked->status <= KB_WALK_TRUNCATED) {
-		walked->n = walk->head.n_frames;
+		walked->n = walk->n_frames;
 		for (unsigned i = 0; i < walked->n && walked->code_status == KB_CODE_OK; i++)
 			walked->code_status =
 				kb_code_seen(proc, layout, KB_FRAME_CODE(walk->words[i]));

@@ -7,10 +7,10 @@
 #include "base/id_map.h"
 #include "collect/code_decoder.h"
 #include "collect/ingest.h"
+#include "collect/stack_decoder.h"
 
 #define PROCS_MAX	      (1u << 20) /* processes of one session; later ones are counted as lost */
 #define GENERATION_STACKS_MAX (1u << 20) /* as many as the kernel's table of counts can hold */
-#define FRAMES_CACHE_MAX      (1u << 22)
 
 /* A stack as the generation's counts refer to it. */
 struct generation {
@@ -26,30 +26,34 @@ struct known_process {
 struct kb_ingest {
 	struct kb_ingest_opts opts;
 	struct kb_code_decoder *decoder;
+	struct kb_stack_decoder *stacks;
 	struct known_process *processes; /* by the kernel's process id */
 	uint32_t n_processes, capacity;
 	struct generation generations[2];
 	struct kb_id_map threads;   /* (process id, tid) → thread */
-	struct kb_id_map frames;    /* (code, code unit) → frame */
 	struct kb_id_map truncated; /* nodes of truncated stacks */
-	uint32_t truncation_marker; /* frame, KB_ID_NONE until it is needed */
 };
+
+static uint32_t code_at(uint32_t proc, uint64_t address, void *context);
 
 struct kb_error *kb_ingest__create(const struct kb_ingest_opts *opts, struct kb_ingest **result)
 {
 	struct kb_ingest *ingest = calloc(1, sizeof(*ingest));
+	struct kb_stack_decoder_opts stacks = { .profile = opts->profile,
+						.code_at = code_at,
+						.context = ingest };
 	struct kb_error *err;
 
 	if (!ingest)
 		return kb_error__no_memory();
 	ingest->opts = *opts;
-	ingest->truncation_marker = KB_ID_NONE;
 	kb_id_map__init(&ingest->generations[0].nodes, GENERATION_STACKS_MAX);
 	kb_id_map__init(&ingest->generations[1].nodes, GENERATION_STACKS_MAX);
 	kb_id_map__init(&ingest->threads, KB_PROFILE_THREADS_MAX);
-	kb_id_map__init(&ingest->frames, FRAMES_CACHE_MAX);
 	kb_id_map__init(&ingest->truncated, KB_PROFILE_NODES_MAX);
 	err = kb_code_decoder__create(opts->profile, &ingest->decoder);
+	if (!err && !(ingest->stacks = kb_stack_decoder__create(&stacks)))
+		err = kb_error__no_memory();
 	if (err)
 		kb_ingest__destroy(ingest);
 	else
@@ -62,10 +66,10 @@ void kb_ingest__destroy(struct kb_ingest *ingest)
 	if (!ingest)
 		return;
 	kb_code_decoder__destroy(ingest->decoder);
+	kb_stack_decoder__destroy(ingest->stacks);
 	kb_id_map__free(&ingest->generations[0].nodes);
 	kb_id_map__free(&ingest->generations[1].nodes);
 	kb_id_map__free(&ingest->threads);
-	kb_id_map__free(&ingest->frames);
 	kb_id_map__free(&ingest->truncated);
 	free(ingest->processes);
 	free(ingest);
@@ -183,58 +187,23 @@ static uint32_t missing_code(struct kb_ingest *ingest, uint32_t proc, uint64_t a
 	return kb_profile__add_code(profile, &info);
 }
 
-static uint32_t frame_of(struct kb_ingest *ingest, uint32_t proc, uint64_t word)
+static uint32_t code_at(uint32_t proc, uint64_t address, void *context)
 {
-	uint32_t code = kb_code_decoder__find(ingest->decoder, proc, KB_FRAME_CODE(word)), frame;
-	uint32_t lasti = KB_FRAME_LASTI(word);
+	struct kb_ingest *ingest = context;
+	uint32_t code = kb_code_decoder__find(ingest->decoder, proc, address);
 
-	if (code == KB_ID_NONE)
-		code = missing_code(ingest, proc, KB_FRAME_CODE(word));
-	if (code == KB_CODE_HIDDEN)
-		return code;
-	frame = kb_id_map__get(&ingest->frames, code, lasti);
-	if (frame == KB_ID_NONE && code != KB_ID_NONE) {
-		frame = kb_profile__add_frame(ingest->opts.profile, code, lasti);
-		kb_id_map__set(&ingest->frames, code, lasti, frame);
-	}
-	return frame;
-}
-
-/* Root of stacks whose roots were not walked. */
-static uint32_t truncation_node(struct kb_ingest *ingest)
-{
-	struct kb_code_info info = { .kind = KB_FRAME_MARKER, .file = "", .name = "<truncated>" };
-	struct kb_profile *profile = ingest->opts.profile;
-
-	if (ingest->truncation_marker == KB_ID_NONE)
-		ingest->truncation_marker =
-			kb_profile__add_frame(profile, kb_profile__add_code(profile, &info), 0);
-	return kb_profile__add_node(profile, KB_ID_NONE, ingest->truncation_marker);
+	return code == KB_ID_NONE ? missing_code(ingest, proc, address) : code;
 }
 
 static void add_stack(struct kb_ingest *ingest, const struct kb_data_stack *record, size_t size)
 {
-	const uint64_t *words = (const uint64_t *)(record + 1);
 	struct kb_id_map *nodes = &ingest->generations[record->generation & 1].nodes;
-	bool truncated = record->flags & KB_STACK_TRUNCATED;
-	uint32_t node = KB_ID_NONE, frame;
+	uint32_t node = kb_stack_decoder__add(ingest->stacks, record, size);
 
-	if (record->n_frames > KB_FRAMES_MAX || size < sizeof(*record) + record->n_frames * 8)
-		return;
-	if (truncated)
-		node = truncation_node(ingest);
-	for (uint32_t i = record->n_frames; i-- > 0;) {
-		frame = frame_of(ingest, record->proc, words[i]);
-		if (frame == KB_CODE_HIDDEN)
-			continue;
-		node = kb_profile__add_node(ingest->opts.profile, node, frame);
-		if (node == KB_ID_NONE)
-			return;
-	}
 	if (node == KB_ID_NONE)
 		return;
 	kb_id_map__set(nodes, record->hash, record->proc, node);
-	if (truncated)
+	if (record->flags & KB_STACK_TRUNCATED)
 		kb_id_map__set(&ingest->truncated, node, 0, 1);
 }
 

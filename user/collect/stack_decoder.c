@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/id_map.h"
+#include "collect/code_decoder.h"
+#include "collect/stack_decoder.h"
+
+#define FRAMES_CACHE_MAX (1u << 22)
+
+struct kb_stack_decoder {
+	struct kb_stack_decoder_opts opts;
+	struct kb_id_map frames;  /* (code, code unit) → frame */
+	struct kb_id_map markers; /* (kind of word, value) → frame */
+};
+
+/* ---- taking apart */
+
+/* The words of the tail, from the first that is neither a frame nor a mark between frames. */
+static bool split_tail(const kb_u64 *words, uint32_t n, struct kb_stack_parts *parts)
+{
+	for (uint32_t i = 0; i < n;) {
+		kb_u64 word = words[i++];
+		uint32_t kind = KB_WORD_KIND(word), value = KB_WORD_VALUE(word);
+
+		/* A word between sections, or a kind that is not known: what follows is not
+		 * understood either. */
+		if (!KB_WORD_IS(word) || !kind || kind >= KB_WORD_KINDS)
+			return false;
+		parts->present |= 1u << kind;
+		parts->value[kind] = value;
+		if (!KB_WORD_COUNTS(kind))
+			continue;
+		if (value > n - i)
+			return false;
+		parts->section[kind] = (struct kb_words){ words + i, value };
+		i += value;
+	}
+	return true;
+}
+
+bool kb_stack_parts__split(const kb_u64 *words, uint32_t n, struct kb_stack_parts *parts)
+{
+	uint32_t frames = 0;
+
+	while (frames < n &&
+	       (!KB_WORD_IS(words[frames]) || KB_WORD_KIND(words[frames]) == KB_WORD_NATIVE_MARK))
+		frames++;
+	*parts = (struct kb_stack_parts){ .python = { words, frames } };
+	return split_tail(words + frames, n - frames, parts);
+}
+
+/* ---- frames */
+
+struct kb_stack_decoder *kb_stack_decoder__create(const struct kb_stack_decoder_opts *opts)
+{
+	struct kb_stack_decoder *decoder = calloc(1, sizeof(*decoder));
+
+	if (!decoder)
+		return NULL;
+	decoder->opts = *opts;
+	kb_id_map__init(&decoder->frames, FRAMES_CACHE_MAX);
+	kb_id_map__init(&decoder->markers, FRAMES_CACHE_MAX);
+	return decoder;
+}
+
+void kb_stack_decoder__destroy(struct kb_stack_decoder *decoder)
+{
+	if (!decoder)
+		return;
+	kb_id_map__free(&decoder->frames);
+	kb_id_map__free(&decoder->markers);
+	free(decoder);
+}
+
+/* A frame that is only a name. kind and value tell markers apart. */
+static uint32_t marker(struct kb_stack_decoder *decoder, uint32_t kind, uint32_t value,
+		       const char *name)
+{
+	struct kb_code_info info = { .kind = KB_FRAME_MARKER, .file = "", .name = name };
+	uint32_t frame = kb_id_map__get(&decoder->markers, kind, value);
+
+	if (frame != KB_ID_NONE)
+		return frame;
+	frame = kb_profile__add_frame(decoder->opts.profile,
+				      kb_profile__add_code(decoder->opts.profile, &info), 0);
+	kb_id_map__set(&decoder->markers, kind, value, frame);
+	return frame;
+}
+
+/* KB_CODE_HIDDEN: not shown. */
+static uint32_t python_frame(struct kb_stack_decoder *decoder, uint32_t proc, kb_u64 word)
+{
+	uint32_t code = decoder->opts.code_at(proc, KB_FRAME_CODE(word), decoder->opts.context);
+	uint32_t lasti = KB_FRAME_LASTI(word), frame;
+
+	if (code == KB_CODE_HIDDEN || code == KB_ID_NONE)
+		return code;
+	frame = kb_id_map__get(&decoder->frames, code, lasti);
+	if (frame == KB_ID_NONE) {
+		frame = kb_profile__add_frame(decoder->opts.profile, code, lasti);
+		kb_id_map__set(&decoder->frames, code, lasti, frame);
+	}
+	return frame;
+}
+
+/* ---- putting together */
+
+/* A stack under construction, from its root on. */
+struct build {
+	struct kb_stack_decoder *decoder;
+	const struct kb_data_stack *record;
+	struct kb_stack_parts parts;
+	uint32_t node; /* KB_ID_NONE: nothing yet */
+	bool full;     /* a limit was reached */
+};
+
+#define TRUNCATED 0 /* not a kind of word */
+
+static void push(struct build *b, uint32_t frame)
+{
+	if (b->full || frame == KB_CODE_HIDDEN)
+		return;
+	b->node = kb_profile__add_node(b->decoder->opts.profile, b->node, frame);
+	b->full = b->node == KB_ID_NONE;
+}
+
+static void push_marker(struct build *b, uint32_t kind, uint32_t value, const char *name)
+{
+	push(b, marker(b->decoder, kind, value, name));
+}
+
+/* What stands above every frame of the stack. */
+static void push_root(struct build *b)
+{
+	char name[32];
+
+	if (kb_stack_parts__has(&b->parts, KB_WORD_INTERPRETER)) {
+		uint32_t id = b->parts.value[KB_WORD_INTERPRETER];
+
+		snprintf(name, sizeof(name), "<interpreter %u>", id);
+		push_marker(b, KB_WORD_INTERPRETER, id, name);
+	}
+	if (b->record->flags & KB_STACK_TRUNCATED)
+		push_marker(b, TRUNCATED, 0, "<truncated>");
+}
+
+/*
+ * Marks at the root say nothing: every thread was started by C. What is hidden may leave two side
+ * by side.
+ */
+static void push_python(struct build *b)
+{
+	bool frames = false, mark = false;
+
+	for (uint32_t i = b->parts.python.n; i-- > 0;) {
+		kb_u64 word = b->parts.python.words[i];
+		uint32_t frame;
+
+		if (KB_WORD_IS(word)) {
+			mark = frames;
+			continue;
+		}
+		frame = python_frame(b->decoder, b->record->proc, word);
+		if (frame == KB_CODE_HIDDEN)
+			continue;
+		if (mark)
+			push_marker(b, KB_WORD_NATIVE_MARK, 0, "<native>");
+		mark = false;
+		frames = true;
+		push(b, frame);
+	}
+	if (mark)
+		push_marker(b, KB_WORD_NATIVE_MARK, 0, "<native>");
+}
+
+/* What the leaf was doing beneath Python. */
+static void push_leaf(struct build *b)
+{
+	if (kb_stack_parts__has(&b->parts, KB_WORD_GC))
+		push_marker(b, KB_WORD_GC, 0, "<GC>");
+}
+
+uint32_t kb_stack_decoder__add(struct kb_stack_decoder *decoder, const struct kb_data_stack *record,
+			       size_t size)
+{
+	const kb_u64 *words = (const kb_u64 *)(record + 1);
+	struct build b = { .decoder = decoder, .record = record, .node = KB_ID_NONE };
+
+	if (record->n_words > KB_WORDS_MAX || size < sizeof(*record) + record->n_words * 8 ||
+	    !kb_stack_parts__split(words, record->n_words, &b.parts))
+		return KB_ID_NONE;
+	push_root(&b);
+	push_python(&b);
+	push_leaf(&b);
+	return b.full ? KB_ID_NONE : b.node;
+}
