@@ -27,6 +27,7 @@ GOLDEN_CASES = {
     "collapsed_all.txt": ["small", "collapsed", "lines", "threads", "processes"],
     "collapsed_hostile.txt": ["hostile", "collapsed", "threads", "processes"],
     "collapsed_empty.txt": ["empty", "collapsed"],
+    "collapsed_mixed.txt": ["mixed", "collapsed", "threads"],
 }
 
 

@@ -10,6 +10,7 @@
  *   large    about 50,000 nodes of 4,000 functions
  *   huge     about 600,000 nodes, more than a flame graph draws one by one
  *   empty    no samples
+ *   mixed    wall clock in nanoseconds: native and kernel frames, markers, opcodes, named threads
  *
  * Options: lines threads processes color no-summary sort=KEY limit=N title=TEXT
  */
@@ -42,7 +43,7 @@ static uint32_t checked(uint32_t id)
 	exit(1);
 }
 
-static void create(const char *target)
+static void create_as(const char *target, enum kb_sample_mode mode, enum kb_unit unit)
 {
 	struct kb_profile_meta meta = {
 		.size = sizeof(meta),
@@ -55,12 +56,20 @@ static void create(const char *target)
 		.host = "build-7",
 		.kernel = "6.1.0-31-amd64",
 		.version = "0.1.0",
+		.mode = mode,
+		.unit = unit,
 	};
 
 	fail_on(kb_profile__create(&meta, &profile));
 }
 
-static uint32_t add_thread(int32_t pid, const char *comm, int32_t tid, const char *name)
+static void create(const char *target)
+{
+	create_as(target, KB_MODE_CPU, KB_UNIT_SAMPLES);
+}
+
+static uint32_t add_named_thread(int32_t pid, const char *comm, int32_t tid, const char *name,
+				 const char *python_name)
 {
 	struct kb_process_info process = {
 		.size = sizeof(process),
@@ -75,7 +84,13 @@ static uint32_t add_thread(int32_t pid, const char *comm, int32_t tid, const cha
 
 	thread.process = checked(kb_profile__add_process(profile, &process));
 	thread.name = name;
+	thread.python_name = python_name;
 	return checked(kb_profile__add_thread(profile, &thread));
+}
+
+static uint32_t add_thread(int32_t pid, const char *comm, int32_t tid, const char *name)
+{
+	return add_named_thread(pid, comm, tid, name, "");
 }
 
 static uint32_t call_kind(uint32_t parent, enum kb_frame_kind kind, const char *name,
@@ -103,6 +118,9 @@ static void count(uint32_t thread, uint32_t node, uint64_t n)
 {
 	if (!kb_profile__add_samples(profile, thread, node, n))
 		checked(KB_ID_NONE);
+	/* The ledger counts samples, also where the profile counts nanoseconds: 1 kHz. */
+	if (kb_profile__meta(profile)->unit == KB_UNIT_NS)
+		n /= 1000000;
 	kb_profile__ledger_add(profile, KB_L_GOOD, n);
 }
 
@@ -139,6 +157,43 @@ static void make_small(void)
 	kb_profile__ledger_add(profile, KB_L_NO_FRAME, 12);
 	kb_profile__ledger_add(profile, KB_L_BAD_FRAME, 3);
 	kb_profile__ledger_add(profile, KB_L_UNNAMED_FRAMES, 2);
+}
+
+static uint32_t execute(uint32_t parent, const char *name, int32_t first_line, int32_t line,
+			const char *opcode)
+{
+	struct kb_function_info function = {
+		.size = sizeof(function), .file = APP, .name = name, .first_line = first_line
+	};
+	uint32_t frame = checked(kb_profile__add_place(profile, &function, line));
+
+	return checked(kb_profile__add_node(
+		profile, parent, checked(kb_profile__add_opcode(profile, frame, opcode))));
+}
+
+/* All times are ms. */
+static void make_mixed(void)
+{
+	static const uint64_t ms = 1000000;
+	uint32_t main_thread, worker, module, pack, native, kernel;
+
+	create_as("python3 pack.py", KB_MODE_WALL, KB_UNIT_NS);
+	main_thread = add_named_thread(600, "python3", 600, "python3", "MainThread");
+	worker = add_named_thread(600, "python3", 601, "python3", "packer_1");
+	module = call(KB_ID_NONE, "<module>", APP, 1, 40);
+	pack = call(module, "pack", APP, 10, 12);
+	count(main_thread, execute(module, "add", 30, 31, "BINARY_OP_ADD_INT"), 300 * ms);
+	count(main_thread, execute(module, "add", 30, 31, "LOAD_FAST"), 100 * ms);
+	native = call_kind(pack, KB_FRAME_NATIVE, "zlib_compress", "/usr/lib/zlib.so", 0, 0);
+	native = call_kind(native, KB_FRAME_NATIVE, "deflate", "/usr/lib/libz.so.1", 0, 0);
+	count(worker, native, 900 * ms);
+	kernel = call_kind(native, KB_FRAME_KERNEL, "asm_exc_page_fault", "", 0, 0);
+	kernel = call_kind(kernel, KB_FRAME_KERNEL, "clear_page_erms", "", 0, 0);
+	count(worker, kernel, 200 * ms);
+	count(worker, call_kind(pack, KB_FRAME_MARKER, "<native>", "", 0, 0), 250 * ms);
+	count(main_thread, call_kind(pack, KB_FRAME_MARKER, "<GC>", "", 0, 0), 50 * ms);
+	count(main_thread, call(module, "wait", "/usr/lib/python3.12/threading.py", 355, 359),
+	      2200 * ms);
 }
 
 static void make_hostile(void)
@@ -227,6 +282,8 @@ static void make(const char *name)
 		make_large(50000);
 	else if (!strcmp(name, "huge"))
 		make_large(600000);
+	else if (!strcmp(name, "mixed"))
+		make_mixed();
 	else if (!strcmp(name, "empty"))
 		create("nothing");
 	else

@@ -22,15 +22,15 @@
 
 static void write_label(const struct kb_label *label, FILE *stream)
 {
-	if (label->kind == KB_LABEL_PROCESS)
-		fprintf(stream, "process %" PRId32 " ", label->number);
-	if (label->kind == KB_LABEL_THREAD)
-		fprintf(stream, "thread %" PRId32 " ", label->number);
+	const char *group = kb_label__group(label), *place = kb_label__place(label);
+
+	if (group)
+		fprintf(stream, "%s%" PRId32 " ", group, label->number);
 	kb_text__write_field(stream, *label->name ? label->name : "?", SEPARATORS);
-	if (label->kind != KB_LABEL_FRAME)
+	if (!place)
 		return;
 	fputs(" (", stream);
-	kb_text__write_field(stream, *label->file ? label->file : "?", SEPARATORS);
+	kb_text__write_field(stream, place, SEPARATORS);
 	if (label->number > 0)
 		fprintf(stream, ":%" PRId32, label->number);
 	putc(')', stream);

@@ -40,7 +40,7 @@ static void write_key(struct pstats_file *file, uint32_t row)
 {
 	const struct kb_label *label = &file->table->rows[row].label;
 	struct kb_marshal *marshal = &file->marshal;
-	bool named = label->kind == KB_LABEL_FRAME && *label->file;
+	bool named = *label->file;
 
 	if (file->refs[row]) {
 		kb_marshal__ref(marshal, file->refs[row] - 1);

@@ -57,22 +57,25 @@ void kb_pstats_view__colored(const struct kb_pstats_view *view, enum kb_pstats_c
 void kb_pstats_view__function(const struct kb_pstats_view *view, uint32_t row)
 {
 	const struct kb_label *label = &view->table->rows[row].label;
-	bool frame = label->kind == KB_LABEL_FRAME;
+	const char *place = kb_label__place(label);
 
-	if (frame) {
+	if (place) {
 		kb_pstats_view__color(view, KB_PSTATS_FILE);
-		kb_text__write(view->stream, *view->paths[row] ? view->paths[row] : "?");
+		kb_text__write(view->stream, *view->paths[row] ? view->paths[row] : place);
 		kb_pstats_view__plain(view);
+	}
+	if (label->kind == KB_LABEL_FRAME) {
 		putc(':', view->stream);
 		kb_pstats_view__color(view, KB_PSTATS_LINE);
 		fprintf(view->stream, "%" PRId32, label->number);
 		kb_pstats_view__plain(view);
-		putc('(', view->stream);
 	}
+	if (place)
+		putc('(', view->stream);
 	kb_pstats_view__color(view, KB_PSTATS_FUNCTION);
 	kb_text__write(view->stream, *label->name ? label->name : "?");
 	kb_pstats_view__plain(view);
-	if (frame)
+	if (place)
 		putc(')', view->stream);
 }
 

@@ -48,6 +48,22 @@ int kb_label__compare(const struct kb_label *a, const struct kb_label *b)
 	return diff;
 }
 
+const char *kb_label__group(const struct kb_label *label)
+{
+	if (label->kind == KB_LABEL_PROCESS)
+		return "process ";
+	return label->kind == KB_LABEL_THREAD ? "thread " : NULL;
+}
+
+const char *kb_label__place(const struct kb_label *label)
+{
+	if (label->kind == KB_LABEL_KERNEL)
+		return "kernel";
+	if (label->kind != KB_LABEL_FRAME && label->kind != KB_LABEL_NATIVE)
+		return NULL;
+	return *label->file ? label->file : "?";
+}
+
 /* calloc that never returns NULL for nothing. */
 static void *alloc_array(size_t n, size_t size)
 {
@@ -59,9 +75,16 @@ static struct kb_label frame_label(const struct kb_profile *profile, uint32_t fu
 {
 	const struct kb_function_info *info = kb_profile__function(profile, function);
 
-	if (info->kind == KB_FRAME_MARKER)
+	switch (info->kind) {
+	case KB_FRAME_MARKER:
 		return (struct kb_label){ KB_LABEL_MARKER, 0, info->name, "" };
-	return (struct kb_label){ KB_LABEL_FRAME, line, info->name, info->file };
+	case KB_FRAME_KERNEL:
+		return (struct kb_label){ KB_LABEL_KERNEL, 0, info->name, "" };
+	case KB_FRAME_NATIVE:
+		return (struct kb_label){ KB_LABEL_NATIVE, line, info->name, info->file };
+	default:
+		return (struct kb_label){ KB_LABEL_FRAME, line, info->name, info->file };
+	}
 }
 
 /* Labels of functions: their ids are the functions' own. */
@@ -109,7 +132,9 @@ static void label_groups(struct builder *b)
 		const struct kb_thread_info *info = kb_profile__thread(b->profile, i);
 
 		tree->labels[tree->n_labels++] =
-			(struct kb_label){ KB_LABEL_THREAD, info->tid, info->name, "" };
+			(struct kb_label){ KB_LABEL_THREAD, info->tid,
+					   *info->python_name ? info->python_name : info->name,
+					   "" };
 	}
 }
 

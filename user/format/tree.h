@@ -18,6 +18,8 @@ enum kb_label_kind {
 	KB_LABEL_MARKER,  /* only a name */
 	KB_LABEL_PROCESS, /* process PID comm */
 	KB_LABEL_THREAD,  /* thread TID name */
+	KB_LABEL_NATIVE,  /* symbol (ELF file) */
+	KB_LABEL_KERNEL,  /* symbol (kernel) */
 };
 
 /* What a node shows. Strings belong to the profile and are as the target wrote them. */
@@ -25,8 +27,14 @@ struct kb_label {
 	enum kb_label_kind kind;
 	int32_t number;	  /* line, PID or TID; 0: no line known */
 	const char *name; /* function, comm or thread name */
-	const char *file; /* "" but for frames */
+	const char *file; /* "" but for frames and native ones */
 };
+
+/* "process ", "thread " before number and name, else NULL. */
+const char *kb_label__group(const struct kb_label *label);
+/* What stands behind the name, before the line if there is one: the file, "kernel", "?" where a
+ * file is missing; NULL where nothing does. */
+const char *kb_label__place(const struct kb_label *label);
 
 struct kb_tree_node {
 	uint32_t parent; /* smaller than the node's own index; KB_ID_NONE: a root */
