@@ -44,11 +44,29 @@ KB_API struct kb_error *kb_sampler__start(struct kb_sampler *sampler);
  * every observed process has ended. An interrupted wait returns early.
  */
 KB_API struct kb_error *kb_sampler__poll(struct kb_sampler *sampler, int timeout_ms, bool *done);
+/*
+ * kb_sampler__poll() returns early also when this file descriptor can be read, such as a terminal.
+ * At most KB_WAKE_MAX of them; one at its end wakes always, so take it back with
+ * kb_sampler__forget().
+ */
+#define KB_WAKE_MAX 8
+KB_API struct kb_error *kb_sampler__wake_on(struct kb_sampler *sampler, int fd);
+KB_API void kb_sampler__forget(struct kb_sampler *sampler, int fd);
+/* Takes at once what the kernel has counted so far, as kb_sampler__poll() does every drain_ms. */
+KB_API struct kb_error *kb_sampler__drain(struct kb_sampler *sampler);
 /* Stops and resumes the clock without detaching, in microseconds. */
 KB_API struct kb_error *kb_sampler__pause(struct kb_sampler *sampler, bool paused);
 /* Detaches everything, drains the last samples, completes the recording. */
 KB_API struct kb_error *kb_sampler__stop(struct kb_sampler *sampler);
-/* Complete after stop. Owned by the sampler. */
+/*
+ * Owned by the sampler; complete after stop. While the session runs it may be
+ * read between calls that change it, which are poll, drain and stop: it is
+ * consistent and holds all samples up to the last drain, whose number is in
+ * kb_sampler_stats. It only grows: ids stay what they are and counts do not
+ * fall. Pointers into it (nodes, samples, threads, strings excepted) hold until the next of these
+ * calls. Samples of processes that are not identified yet enter the ledger at
+ * the end.
+ */
 KB_API const struct kb_profile *kb_sampler__profile(const struct kb_sampler *sampler);
 
 /* The command's PID, or 0. */
@@ -65,6 +83,7 @@ struct kb_sampler_stats {
 	uint64_t bpf_ns;   /* time in it */
 	uint32_t processes; /* identified so far */
 	const char *clock;  /* for people, such as "cpu-clock, 1000 Hz, jittered" */
+	uint32_t drains;    /* how often the profile was brought up to date */
 };
 KB_API void kb_sampler__stats(const struct kb_sampler *sampler, struct kb_sampler_stats *stats);
 

@@ -26,6 +26,10 @@ struct kb_target_opts {
 	bool all;	       /* every Python process on the machine */
 	char *const *argv;     /* NULL-terminated command to run; its children are observed too */
 	pid_t tid;	       /* 0, or only this thread (host TID) */
+	/* With argv: three file descriptors that are to be the command's stdin, stdout and stderr,
+	 * copied at the start of the session, each its own number or above 2; NULL: the caller's.
+	 */
+	const int *stdio;
 };
 
 struct kb_target;

@@ -9,7 +9,7 @@
 #include "collect/launch.h"
 
 /* The child: waits for its turn, then becomes the command. */
-static void run_child(char *const *argv, int go, int failed)
+static void run_child(char *const *argv, const int *stdio, int go, int failed)
 {
 	char turn;
 	int reason;
@@ -17,6 +17,10 @@ static void run_child(char *const *argv, int go, int failed)
 	/* End of file: keelback gave up or died before the command was to start. */
 	if (read(go, &turn, 1) != 1)
 		_exit(127);
+	for (int i = 0; i < 3; i++) {
+		if (stdio[i] != i)
+			dup2(stdio[i], i);
+	}
 	execvp(argv[0], argv);
 	reason = errno;
 	if (write(failed, &reason, sizeof(reason)) < 0)
@@ -24,7 +28,7 @@ static void run_child(char *const *argv, int go, int failed)
 	_exit(127);
 }
 
-struct kb_error *kb_launch__start(char *const *argv, struct kb_launch *launch)
+struct kb_error *kb_launch__start(char *const *argv, const int *stdio, struct kb_launch *launch)
 {
 	int go[2], failed[2];
 
@@ -37,7 +41,7 @@ struct kb_error *kb_launch__start(char *const *argv, struct kb_launch *launch)
 		return kb_error__from_errno(errno, KB_STATUS_FAILED, "cannot start a process");
 	if (!launch->pid) {
 		close(go[1]);
-		run_child(argv, go[0], failed[1]);
+		run_child(argv, stdio, go[0], failed[1]);
 	}
 	close(go[0]);
 	close(failed[1]);

@@ -16,7 +16,8 @@ struct kb_launch {
 
 /* KB_STATUS_USAGE is not decided here: a command that cannot be executed is found by
  * kb_launch__release(). */
-struct kb_error *kb_launch__start(char *const *argv, struct kb_launch *launch);
+/* stdio: the three descriptors that it gets, as in struct kb_target. */
+struct kb_error *kb_launch__start(char *const *argv, const int *stdio, struct kb_launch *launch);
 /* Lets it execute and waits until it has. */
 struct kb_error *kb_launch__release(struct kb_launch *launch, const char *command);
 /* Reaps it when it has ended; true then. */

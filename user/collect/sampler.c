@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "collect/ingest.h"
 #include "collect/launch.h"
 #include "collect/target.h"
+#include "collect/wake.h"
 #include "kernel/clock.h"
 #include "kernel/cpus.h"
 #include "kernel/probes.h"
@@ -56,6 +58,7 @@ struct kb_sampler {
 	int64_t started_unix;
 	uint32_t generation;
 	bool running, exited, drain_now;
+	struct kb_wake wake;
 	char clock_text[64];
 };
 
@@ -298,7 +301,7 @@ static struct kb_error *start_command(struct kb_sampler *s)
 	char *const *argv = s->target->argv;
 
 	kb_identifier__expect_command(s->identifier, argv[0]);
-	KB_TRY(kb_launch__start(argv, &s->launch));
+	KB_TRY(kb_launch__start(argv, s->target->stdio, &s->launch));
 	return kb_sample_programs__follow(s->programs, s->launch.pid);
 }
 
@@ -372,19 +375,19 @@ static struct kb_error *take_ledger(struct kb_sampler *s)
 }
 
 /* Ends a generation and takes everything of it. */
-static struct kb_error *drain(struct kb_sampler *s)
+struct kb_error *kb_sampler__drain(struct kb_sampler *s)
 {
 	kb_sample_programs__flip(s->programs);
 	kb_sample_programs__read_data(s->programs, on_record, s);
 	KB_TRY(kb_sample_programs__drain(s->programs, on_count, s));
 	kb_ingest__end_generation(s->ingest, s->generation);
-	s->generation++;
+	s->generation++; /* a number of its own that only grows, so it counts drains as well */
 	KB_TRY(take_ledger(s));
 	s->drain_now = false;
 	s->next_drain = kb_now(CLOCK_MONOTONIC) + s->opts.drain_ms * KB_NS_PER_MS;
+	KB_TRY(set_meta(s));
 	if (!s->recording)
 		return NULL;
-	KB_TRY(set_meta(s));
 	return kb_error__prefix(kb_recording_writer__flush(s->recording, s->profile), "%s",
 				s->opts.recording);
 }
@@ -418,11 +421,23 @@ struct kb_error *kb_sampler__poll(struct kb_sampler *s, int timeout_ms, bool *do
 	again = kb_identifier__look_again(s->identifier);
 	if (again >= 0 && again < wait)
 		wait = again;
+	if (kb_wake__await(&s->wake, kb_sample_programs__fd(s->programs), wait))
+		wait = 0;
 	kb_sample_programs__poll(s->programs, wait, on_notice, s);
 	*done = has_ended(s);
 	if (s->drain_now || kb_now(CLOCK_MONOTONIC) >= s->next_drain)
-		return drain(s);
+		return kb_sampler__drain(s);
 	return NULL;
+}
+
+struct kb_error *kb_sampler__wake_on(struct kb_sampler *s, int fd)
+{
+	return kb_wake__add(&s->wake, fd);
+}
+
+void kb_sampler__forget(struct kb_sampler *s, int fd)
+{
+	kb_wake__remove(&s->wake, fd);
 }
 
 struct kb_error *kb_sampler__pause(struct kb_sampler *s, bool paused)
@@ -457,8 +472,8 @@ struct kb_error *kb_sampler__stop(struct kb_sampler *s)
 	KB_TRY(kb_sampler__pause(s, true));
 	kb_sample_programs__poll(s->programs, 0, on_notice, s);
 	/* Both tables: the second may hold what was counted while the first was drained. */
-	KB_TRY(drain(s));
-	KB_TRY(drain(s));
+	KB_TRY(kb_sampler__drain(s));
+	KB_TRY(kb_sampler__drain(s));
 	kb_profile__ledger_add(s->profile, KB_L_NOT_IDENTIFIED,
 			       kb_identifier__unresolved(s->identifier));
 	check_ledger(s);
@@ -495,6 +510,8 @@ void kb_sampler__stats(const struct kb_sampler *s, struct kb_sampler_stats *stat
 	kb_error__destroy(kb_sample_programs__ledger(s->programs, counts));
 	stats->attempted = counts[KB_L_COUNT];
 	kb_sample_programs__run_stats(s->programs, &stats->bpf_runs, &stats->bpf_ns);
+	if (size >= offsetof(struct kb_sampler_stats, drains) + sizeof(stats->drains))
+		stats->drains = s->generation;
 	stats->processes = kb_identifier__count(s->identifier);
 	if (s->opts.tick)
 		snprintf(writable->clock_text, sizeof(s->clock_text), "timer ticks, %.0f Hz",

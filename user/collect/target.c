@@ -82,6 +82,17 @@ static struct kb_error *set_pids(struct kb_target *target, const struct kb_targe
 	return NULL;
 }
 
+static struct kb_error *set_stdio(struct kb_target *target, const int *stdio)
+{
+	for (int i = 0; i < 3; i++) {
+		target->stdio[i] = stdio ? stdio[i] : i;
+		if (target->stdio[i] != i && target->stdio[i] < 3)
+			return kb_usage("file descriptor %d cannot be the command's %d",
+					target->stdio[i], i);
+	}
+	return NULL;
+}
+
 static struct kb_error *set_argv(struct kb_target *target, char *const *argv)
 {
 	size_t n = 0, used = 0;
@@ -135,8 +146,10 @@ static struct kb_error *resolve(struct kb_target *target, const struct kb_target
 	target->tid = opts->tid;
 	if (opts->n_pids)
 		return set_pids(target, opts);
-	if (opts->argv)
+	if (opts->argv) {
+		KB_TRY(set_stdio(target, opts->stdio));
 		return set_argv(target, opts->argv);
+	}
 	if (opts->container || opts->cgroup)
 		return set_cgroup(target, opts);
 	target->filter = KB_FILTER_ALL;

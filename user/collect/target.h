@@ -12,7 +12,8 @@ struct kb_target {
 	struct kb_pids pids; /* as given; empty with a command until it is started */
 	bool children;
 	struct kb_cgroup cgroup;
-	char **argv; /* NULL, or the command: a copy */
+	char **argv;  /* NULL, or the command: a copy */
+	int stdio[3]; /* the command's stdin, stdout, stderr */
 	pid_t tid;
 	char description[256];
 };

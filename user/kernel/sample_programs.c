@@ -261,6 +261,11 @@ bool kb_sample_programs__poll(struct kb_sample_programs *p, int timeout_ms, kb_n
 	return ring_buffer__poll(p->notices, timeout_ms) != -EINTR;
 }
 
+int kb_sample_programs__fd(const struct kb_sample_programs *p)
+{
+	return ring_buffer__epoll_fd(p->notices);
+}
+
 size_t kb_sample_programs__read_data(struct kb_sample_programs *p, kb_record_fn fn, void *context)
 {
 	int n;

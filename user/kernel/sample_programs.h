@@ -76,6 +76,8 @@ typedef void (*kb_record_fn)(const void *record, size_t size, void *context);
 /* Handles waiting notices; waits up to timeout_ms for the first. False: a signal ended the wait. */
 bool kb_sample_programs__poll(struct kb_sample_programs *programs, int timeout_ms, kb_notice_fn fn,
 			      void *context);
+/* Can be read when a notice waits; for poll(2) only. */
+int kb_sample_programs__fd(const struct kb_sample_programs *programs);
 /* Hands over all records that wait in the data ring. Returns their number. */
 size_t kb_sample_programs__read_data(struct kb_sample_programs *programs, kb_record_fn fn,
 				     void *context);
