@@ -11,30 +11,13 @@
 #include <string.h>
 #include "base/error.h"
 #include "python/interpreter.h"
+#include "unit/interpreter_util.h"
 #include "unit/pythons.h"
 
 static struct python pythons[PYTHONS_MAX];
 static size_t n_pythons;
 static struct kb_image_cache *cache;
 static char directory[] = "/tmp/keelback-embedding-XXXXXX";
-
-static void find(pid_t pid, bool *found, struct kb_interpreter *interp)
-{
-	struct kb_error *err;
-
-	*found = false;
-	err = kb_interpreter__find(cache, pid, found, interp);
-	if (err)
-		fail_msg("%s", kb_error__text(err));
-}
-
-static void validate(pid_t pid, const struct kb_interpreter *interp)
-{
-	struct kb_error *err = kb_interpreter__validate(pid, interp);
-
-	if (err)
-		fail_msg("%s", kb_error__text(err));
-}
 
 static const char program[] = "#include <Python.h>\n"
 			      "#include <unistd.h>\n"
@@ -106,7 +89,7 @@ static void check_embedded(const struct python *python, const char *options)
 		struct kb_interpreter interp;
 		bool found;
 
-		find(pid, &found, &interp);
+		find_in(cache, pid, &found, &interp);
 		assert_true(found && interp.initialized);
 		assert_string_equal(interp.path, path);
 		assert_int_equal(interp.image->layout.version_minor, python->minor);

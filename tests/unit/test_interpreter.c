@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "python/interpreter.h"
 #include "system/memory.h"
+#include "unit/interpreter_util.h"
 #include "unit/pythons.h"
 
 static struct python pythons[PYTHONS_MAX];
@@ -46,24 +47,6 @@ static const char *const scripts[] = {
 };
 #define N_SCRIPTS (sizeof(scripts) / sizeof(scripts[0]))
 
-static void find(pid_t pid, bool *found, struct kb_interpreter *interp)
-{
-	struct kb_error *err;
-
-	*found = false;
-	err = kb_interpreter__find(cache, pid, found, interp);
-	if (err)
-		fail_msg("%s", kb_error__text(err));
-}
-
-static void validate(pid_t pid, const struct kb_interpreter *interp)
-{
-	struct kb_error *err = kb_interpreter__validate(pid, interp);
-
-	if (err)
-		fail_msg("%s", kb_error__text(err));
-}
-
 static void check_running(const struct python *python, const char *script)
 {
 	pid_t pid = python__spawn(python, script);
@@ -72,7 +55,7 @@ static void check_running(const struct python *python, const char *script)
 
 	if (pid < 0)
 		fail_msg("%s%s does not start", python->root, python->path);
-	find(pid, &found, &interp);
+	find_in(cache, pid, &found, &interp);
 	assert_true(found);
 	assert_true(interp.initialized);
 	assert_false(interp.needs_libpython);
@@ -147,7 +130,7 @@ static void test_forked(void **state)
 		assert_non_null(file);
 		assert_int_equal(fscanf(file, "%d", &child), 1);
 		fclose(file);
-		find(child, &found, &interp);
+		find_in(cache, child, &found, &interp);
 		assert_true(found && interp.initialized);
 		validate(child, &interp);
 		kill(child, SIGKILL);
@@ -239,7 +222,7 @@ static void check_places(const struct python *python)
 	bool found;
 
 	assert_true(pid > 0);
-	find(pid, &found, &interp);
+	find_in(cache, pid, &found, &interp);
 	assert_true(found && interp.initialized);
 	layout = &interp.image->layout;
 	tstate = word(pid, word(pid, interp.image->image.interp_head + interp.bias) +
@@ -284,7 +267,7 @@ static void test_deleted(void **state)
 	pid = python__spawn(&copy, scripts[0]);
 	assert_int_equal(unlink(copy.path), 0);
 	assert_true(pid > 0);
-	find(pid, &found, &interp);
+	find_in(cache, pid, &found, &interp);
 	assert_true(found && interp.initialized);
 	assert_string_equal(interp.path, program);
 	assert_int_equal(interp.image->layout.version_minor, copy.minor);
@@ -314,7 +297,7 @@ static void test_run_by_linker(void **state)
 	close(ready[1]);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	close(ready[0]);
-	find(pid, &found, &interp);
+	find_in(cache, pid, &found, &interp);
 	assert_true(found && interp.initialized);
 	assert_string_equal(interp.path, python->path);
 	validate(pid, &interp);
@@ -349,7 +332,7 @@ static void test_library_not_mapped_yet(void **state)
 	bool found;
 	pid_t pid = spawn_stopped(python->path);
 
-	find(pid, &found, &interp);
+	find_in(cache, pid, &found, &interp);
 	assert_false(found);
 	assert_true(interp.needs_libpython);
 	python__kill(pid);
@@ -362,7 +345,7 @@ static void test_not_initialized_yet(void **state)
 	bool found;
 	pid_t pid = spawn_stopped(python->path);
 
-	find(pid, &found, &interp);
+	find_in(cache, pid, &found, &interp);
 	assert_true(found);
 	assert_false(interp.initialized);
 	python__kill(pid);
@@ -375,10 +358,10 @@ static void test_not_python(void **state)
 	struct kb_interpreter interp;
 	bool found;
 
-	find(pid, &found, &interp);
+	find_in(cache, pid, &found, &interp);
 	assert_false(found);
 	assert_false(interp.needs_libpython);
-	find(pid, &found, &interp);
+	find_in(cache, pid, &found, &interp);
 	assert_false(found);
 	assert_int_equal(kb_image_cache__count(cache), before);
 	python__kill(pid);
@@ -409,7 +392,7 @@ static void test_zombie(void **state)
 	if (!pid)
 		_exit(0);
 	assert_int_equal(waitid(P_PID, pid, &info, WEXITED | WNOWAIT), 0);
-	find(pid, &found, &interp);
+	find_in(cache, pid, &found, &interp);
 	assert_false(found);
 	waitpid(pid, NULL, 0);
 }
@@ -453,7 +436,7 @@ static void check_changes(const struct python *python)
 	bool found;
 
 	assert_true(pid > 0);
-	find(pid, &found, &interp);
+	find_in(cache, pid, &found, &interp);
 	assert_true(found);
 	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
 		struct kb_image_info info = *interp.image;
@@ -492,7 +475,7 @@ static void test_wrong_bias(void **state)
 	bool found;
 
 	assert_true(pid > 0);
-	find(pid, &found, &interp);
+	find_in(cache, pid, &found, &interp);
 	interp.bias += 4096;
 	err = kb_interpreter__validate(pid, &interp);
 	assert_int_equal(kb_error__status(err), KB_STATUS_UNSUPPORTED);
