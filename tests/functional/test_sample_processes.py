@@ -195,6 +195,28 @@ time.sleep(60)
 
 
 @once
+def test_children_while_attaching(env):
+    """Children that start while their parent is being attached to: none falls between listing and following."""
+    env.py = env.python("3.12")
+    target = env.py.popen([env.py.script("""
+import os, time
+def child():
+    while True:
+        sum(range(1000))
+        time.sleep(0.0005)
+for n in range(60):
+    if not os.fork(): child()
+    if n == 20: print("ready", flush=True)
+    time.sleep(0.004)
+time.sleep(60)
+""")])
+    env.wait_line(target, "ready")
+    profile = sample(env, "-r", 1000, "--processes", "--children", "-d", 3, "-p", target.pid)
+    missing = set(children_of(target.pid)) - set(processes(profile))
+    assert not missing, f"{len(missing)} of 60 children not seen: {profile.log}"
+
+
+@once
 def test_exec_of_another_version(env):
     """A process that becomes, while it is observed, a Python of another version, and then of a third."""
     names = ["3.13", "debian-3.11", "3.8"]

@@ -76,9 +76,23 @@ class Runner(unittest.TestCase):
         )
         self.assertEqual(status, 0)
         self.assertIn("FAIL test_x.test_by_chance [once]: bad luck", lines[0])
-        again = [line for line in lines if "at the second try; the first: bad luck" in line]
-        self.assertEqual(len(again), 2, lines)  # when it ran, and in the summary
+        again = [line for line in lines if "at two more tries; the first: bad luck" in line]
+        self.assertEqual(len(again), 3, lines)  # when they ran, and in the summary
         self.assertEqual(lines[-1], "1 passed, 0 failed, 0 skipped")
+
+    def test_every_other_time(self):
+        status, lines = self.run_tests(
+            f"""
+            @once
+            def test_by_turns(env):
+                with open("{self.dir}/turns", "a+") as turns:
+                    turns.write("x")
+                    turns.seek(0)
+                    assert len(turns.read()) % 2 == 0, "odd"
+            """
+        )
+        self.assertEqual(status, 1)
+        self.assertEqual(lines[-1], "0 passed, 1 failed, 0 skipped")
 
     def test_many_failures_are_no_chance(self):
         tests = "".join(f"@once\ndef test_{n}(env):\n    assert False, 'wrong'\n" for n in range(7))

@@ -18,10 +18,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/options.h"
-#include "collect/cover.h"
 #include "collect/identify.h"
 #include "collect/ingest.h"
 #include "collect/launch.h"
+#include "collect/present.h"
 #include "collect/target.h"
 #include "collect/wake.h"
 #include "kernel/clock.h"
@@ -214,51 +214,6 @@ struct kb_error *kb_sampler__create(const struct kb_target *target,
 	return err;
 }
 
-/* An event on every thread of the processes. */
-static struct kb_error *cover_processes(struct kb_sampler *s, const struct kb_pids *pids)
-{
-	struct kb_error *err;
-	struct kb_cover *cover;
-
-	KB_TRY(kb_cover__create(s->programs, s->clock, &cover));
-	err = NULL;
-	for (size_t i = 0; i < pids->n && !err; i++)
-		err = kb_cover__process(cover, pids->ids[i]);
-	kb_cover__destroy(cover);
-	return err;
-}
-
-/* The processes that run now. The only one being no Python is an error, one of several a warning.
- */
-static struct kb_error *identify_present(struct kb_sampler *s, struct kb_pids *pids)
-{
-	bool must = s->target->filter == KB_FILTER_PIDS && !s->target->children;
-	char reason[KB_REASON_MAX] = "";
-	size_t python = 0;
-
-	for (size_t i = 0; i < pids->n; i++) {
-		pid_t pid = pids->ids[i];
-		enum kb_identity identity;
-
-		if (s->target->filter == KB_FILTER_PIDS)
-			KB_TRY(kb_sample_programs__follow(s->programs, pid));
-		identity = kb_identifier__identify(s->identifier, pid, 0, must ? reason : NULL);
-		if (identity == KB_IS_PYTHON) {
-			python++;
-			continue;
-		}
-		if (identity == KB_IS_NOT_PYTHON)
-			snprintf(reason, sizeof(reason), "it is not a Python process");
-		else if (identity == KB_IS_GONE)
-			snprintf(reason, sizeof(reason), "it has ended");
-		if (must && pids->n > 1)
-			kb_warn("process %d cannot be observed: %s", pid, reason);
-	}
-	if (must && !python)
-		return kb_unsupported("process %d cannot be observed: %s", pids->ids[0], reason);
-	return NULL;
-}
-
 static struct kb_error *create_clock(struct kb_sampler *s)
 {
 	struct kb_clock_opts opts = {
@@ -274,8 +229,9 @@ static struct kb_error *create_clock(struct kb_sampler *s)
 }
 
 /* Starts the clock on the processes that run now, or on everything. */
-static struct kb_error *start_clock(struct kb_sampler *s, const struct kb_pids *pids)
+static struct kb_error *start_clock(struct kb_sampler *s, struct kb_pids *pids)
 {
+	struct kb_present present = { s->target, s->programs, s->identifier, s->clock };
 	size_t n_threads = 0;
 
 	if (s->opts.tick)
@@ -293,7 +249,7 @@ static struct kb_error *start_clock(struct kb_sampler *s, const struct kb_pids *
 		return kb_clock__add_cpus(s->clock);
 	if (s->target->tid)
 		return kb_clock__add_thread(s->clock, s->target->tid, false);
-	return cover_processes(s, pids);
+	return kb_present__cover(&present, pids);
 }
 
 static struct kb_error *start_command(struct kb_sampler *s)
@@ -307,6 +263,7 @@ static struct kb_error *start_command(struct kb_sampler *s)
 
 struct kb_error *kb_sampler__start(struct kb_sampler *s)
 {
+	struct kb_present present = { s->target, s->programs, s->identifier, NULL };
 	struct kb_error *err = NULL;
 	struct kb_pids pids = {};
 
@@ -320,7 +277,7 @@ struct kb_error *kb_sampler__start(struct kb_sampler *s)
 			kb_identifier__expect_installed(s->identifier);
 		err = kb_target__processes(s->target, &pids);
 		if (!err)
-			err = identify_present(s, &pids);
+			err = kb_present__identify(&present, &pids);
 	}
 	s->started = kb_now(CLOCK_MONOTONIC);
 	s->started_unix = kb_now(CLOCK_REALTIME);
