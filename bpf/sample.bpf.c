@@ -12,6 +12,7 @@
  */
 #include "common/process.bpf.h"
 #include "python/code.bpf.h"
+#include "python/state.bpf.h"
 #include "python/walk.bpf.h"
 
 #define THREADS_MAX  16384
@@ -262,24 +263,42 @@ static __noinline int verify_frame(struct kb_walk *walk, struct kb_proc *proc,
 	return 0;
 }
 
+/* Is a thread in this state what the run is about? */
+static __always_inline int is_of_mode(kb_u32 state)
+{
+	if (config.mode == KB_MODE_IS_GIL)
+		return (state & KB_STATE_GIL) != 0;
+	if (config.mode == KB_MODE_IS_EXCEPTION)
+		return (state & KB_STATE_EXCEPTION) != 0;
+	return 1;
+}
+
 static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct kb_layout *layout;
 	struct kb_stack_key key;
 	struct kb_walk *walk;
-	kb_u32 zero = 0;
+	kb_u32 zero = 0, state = 0;
 	kb_u64 *count;
 	int status;
 
-	kb_count(KB_LEDGER_ATTEMPTED, 1);
 	layout = bpf_map_lookup_elem(&layouts, &proc->layout);
 	walk = bpf_map_lookup_elem(&walks, &zero);
 	if (!layout || !walk) {
+		kb_count(KB_LEDGER_ATTEMPTED, 1);
 		kb_count(KB_L_NO_SCRATCH, 1);
 		return 0;
 	}
 	status = kb_find_thread(walk, proc, layout, KB_THREAD_POINTER(task), tid);
+	/* A thread without a thread state is in none of the states. */
+	if (kb_state_wanted() && status != KB_WALK_NOT_PYTHON_THREAD)
+		state = kb_thread_state(walk, proc, layout);
+	if (status != KB_WALK_TSTATE_UNREADABLE && !is_of_mode(state)) {
+		kb_count(KB_L_OTHER_STATE, 1);
+		return 0;
+	}
+	kb_count(KB_LEDGER_ATTEMPTED, 1);
 	if (status == KB_WALK_OK)
 		status = kb_walk_frames(walk, layout, proc->id ^ proc->epoch << EPOCH_SHIFT);
 	if (status == KB_WALK_FRAME_UNREADABLE && kb_find_caller(walk, layout))

@@ -20,6 +20,7 @@
  * A thread for which none has an answer does not run Python.
  */
 #include "common/maps.bpf.h"
+#include "python/state.bpf.h"
 #include "python/tls.bpf.h"
 #include "python/walk.bpf.h"
 
@@ -47,18 +48,13 @@ struct {
 /* Loads the head of a thread state into the scratch; false when unreadable. */
 static __always_inline int load_tstate(struct kb_walk *walk, kb_u64 tstate)
 {
+	walk->tstate_at = tstate;
 	return tstate && !kb_read_user(walk->tstate, KB_TSTATE_SPAN, tstate);
-}
-
-static __always_inline kb_u64 tstate_field(struct kb_walk *walk, kb_u64 offset)
-{
-	KB_OPAQUE(offset);
-	return *(kb_u64 *)(walk->tstate + (offset & (KB_TSTATE_SPAN - 8)));
 }
 
 static __always_inline int is_own(struct kb_walk *walk, const struct kb_layout *layout, kb_u64 tp)
 {
-	return tstate_field(walk, layout->tstate_thread_id) == KB_PTHREAD_SELF(tp);
+	return kb_tstate_field(walk, layout->tstate_thread_id) == KB_PTHREAD_SELF(tp);
 }
 
 /* pthread_getspecific(key), in glibc. */
@@ -106,7 +102,7 @@ static long search_step(kb_u64 index, struct search *search)
 		search->found = search->tstate;
 		return 1;
 	}
-	search->tstate = tstate_field(search->walk, layout->tstate_next);
+	search->tstate = kb_tstate_field(search->walk, layout->tstate_next);
 	return 0;
 }
 
@@ -158,8 +154,9 @@ static __noinline int load_own_tstate(struct kb_walk *walk, struct kb_proc *proc
 	if (!walk || !proc || !layout)
 		return 0;
 	if (proc->tstate_current) {
-		if (!kb_read_user(&tstate, 8, proc->tstate_current) && load_tstate(walk, tstate) &&
-		    is_own(walk, layout, tp))
+		walk->attached = !kb_read_user(&tstate, 8, proc->tstate_current) &&
+				 load_tstate(walk, tstate) && is_own(walk, layout, tp);
+		if (walk->attached)
 			return 1;
 	}
 	/* From 3.12 a state may run in another thread than its creator's, whose id it keeps. */
@@ -184,15 +181,20 @@ __noinline int kb_find_thread(struct kb_walk *walk, struct kb_proc *proc,
 	if (!walk || !proc || !layout)
 		return KB_WALK_TSTATE_UNREADABLE;
 	tstate = thread_local(&proc->tstate_tls, tp);
+	walk->attached = tstate != 0;
 	if (!tstate)
 		tstate = thread_local(&proc->gilstate_tls, tp);
-	if (tstate) {
+	if (tstate && !kb_state_wanted()) {
+		/* Nothing but the frames: 16 bytes are cheaper than all of the thread state. */
 		if (kb_read_user(&frames, sizeof(frames), tstate + layout->tstate_frame))
 			return KB_WALK_TSTATE_UNREADABLE;
 	} else {
-		if (!load_own_tstate(walk, proc, layout, tp, tid))
+		if (tstate && !load_tstate(walk, tstate))
+			return KB_WALK_TSTATE_UNREADABLE;
+		if (!tstate && !load_own_tstate(walk, proc, layout, tp, tid))
 			return KB_WALK_NOT_PYTHON_THREAD;
-		frames.current = tstate_field(walk, layout->tstate_frame);
+		frames.current = kb_tstate_field(walk, layout->tstate_frame);
+		frames.base = kb_tstate_field(walk, layout->tstate_frame + sizeof(frames.current));
 	}
 	walk->caller_cframe = 0;
 	if (frames.current && layout->cframe_current_frame != KB_NO_OFFSET) {

@@ -20,6 +20,15 @@ enum kb_filter {
 #define KB_WANT_KERNEL	     32u /* kernel frames */
 #define KB_WANT_TASKS	     64u /* asyncio tasks */
 
+/* enum kb_sample_mode of keelback/profile.h, which BPF does not see; the sampler asserts it. */
+enum kb_mode {
+	KB_MODE_IS_CPU = 0,
+	KB_MODE_IS_WALL = 1,
+	KB_MODE_IS_GIL = 2,
+	KB_MODE_IS_GIL_WAIT = 3,
+	KB_MODE_IS_EXCEPTION = 4,
+};
+
 /* Constant for a run: set before the programs are loaded, so the verifier drops what is off. */
 struct kb_config {
 	kb_u64 cgroup_id;
@@ -31,7 +40,7 @@ struct kb_config {
 	kb_u32 tick_min_ns;  /* tick mode: interrupts closer together than this are other timers */
 	kb_u32 stacks_high;  /* new stacks in a generation that call for an early drain */
 	kb_u32 ring_high;    /* bytes waiting in the data ring that call for an early drain */
-	kb_u32 mode;	     /* enum kb_sample_mode of keelback/profile.h */
+	kb_u32 mode;	     /* enum kb_mode */
 	kb_u32 want;	     /* KB_WANT_* */
 	kb_u64 wait_min_ns;  /* wall: shorter waits are not accounted */
 };

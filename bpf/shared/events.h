@@ -136,6 +136,12 @@ struct kb_data_lines {
 };
 KB_ASSERT_SIZE(struct kb_data_lines, 32);
 
+/* What a thread was doing: KB_MOMENT_* of keelback/profile.h, which BPF does not see. */
+#define KB_STATE_GIL	   1u
+#define KB_STATE_GC	   2u
+#define KB_STATE_EXCEPTION 4u
+#define KB_STATE_OFF_CPU   8u
+
 /* One sample, for timelines: arrives after the stack that it names. */
 struct kb_data_moment {
 	kb_u32 kind;
@@ -145,7 +151,7 @@ struct kb_data_moment {
 	kb_u64 count;
 	kb_u32 tid;
 	kb_u16 generation; /* the low bits */
-	kb_u16 flags;	   /* KB_MOMENT_* of keelback/profile.h */
+	kb_u16 flags;	   /* KB_STATE_* */
 };
 KB_ASSERT_SIZE(struct kb_data_moment, 40);
 

@@ -27,6 +27,10 @@ enum kb_linetable_kind {
 	KB_LINETABLE_LOCATION = 2, /* 3.11+: PEP 657 locations */
 };
 
+/* In the GIL struct: Include/internal/pycore_gil.h, 3.7 to 3.15 (builds that have a GIL). */
+#define KB_GIL_LAST_HOLDER 8
+#define KB_GIL_LOCKED	   16
+
 #define KB_LAYOUT_FREE_THREADED                                                                    \
 	1u /* Py_GIL_DISABLED build: other object header, no GIL to hold                           \
 	    */
@@ -77,15 +81,19 @@ struct kb_layout {
 	kb_u8 version_minor;	  /* the x of 3.x */
 	kb_u8 flags;		  /* KB_LAYOUT_* */
 
-	/* Only for states beside the walk (3.11+ where known), all may be KB_NO_OFFSET. */
-	kb_u16 tstate_exc_info;
-	kb_u16 tstate_holds_gil;
-	kb_u32 interp_gil; /* of the GIL struct's pointer or of last_holder itself */
-	kb_u32 interp_gc_collecting;
-	kb_u16 frame_tlbc_index; /* free-threaded 3.14+: which copy of the bytecode runs */
-	kb_u16 code_tlbc;	 /* free-threaded 3.14+: _PyCodeArray * */
-	kb_u32 reserved;
+	/* Only for a thread's state beside the walk (bpf/python/state.bpf.c); all may be
+	 * KB_NO_OFFSET. */
+	kb_u16 tstate_exc_info;	 /* pointer to the innermost handled exception; 3.6: exc_type */
+	kb_u16 tstate_raised;	 /* current_exception, up to 3.11 curexc_type: not handled yet */
+	kb_u16 tstate_holds_gil; /* 3.15+ */
+	kb_u16 gil_bytes;	 /* of the GIL struct, its mutexes and conditions included */
+	kb_u32 runtime_gil;	 /* 3.7 to 3.11: of the GIL struct itself */
+	kb_u32 interp_gil;	 /* 3.12+: of the pointer to the GIL struct */
+	kb_u32 runtime_gc_collecting; /* 3.7 and 3.8 */
+	kb_u32 interp_gc_collecting;  /* 3.9+ */
+	kb_u16 frame_tlbc_index;      /* free-threaded 3.14+: which copy of the bytecode runs */
+	kb_u16 code_tlbc;	      /* free-threaded 3.14+: _PyCodeArray * */
 };
-KB_ASSERT_SIZE(struct kb_layout, 96);
+KB_ASSERT_SIZE(struct kb_layout, 104);
 
 #endif

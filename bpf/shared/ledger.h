@@ -34,7 +34,8 @@
 	X(NO_SCRATCH, "no_scratch", FAILED, "sample taken inside another sample")                  \
 	X(LOST_STACK, "lost_stack", FAILED, "stack counted but its frames did not arrive")         \
 	X(UNNAMED_FRAMES, "unnamed_frames", NOTE, "frames shown by address: name not readable")    \
-	X(LOST_EVENTS, "lost_events", NOTE, "process events that did not fit the ring")
+	X(LOST_EVENTS, "lost_events", NOTE, "process events that did not fit the ring")            \
+	X(OTHER_STATE, "other_state", NOTE, "samples in another state than the mode's")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

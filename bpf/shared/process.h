@@ -42,6 +42,10 @@ struct kb_image {
 				  static */
 	kb_u64 tstate_current; /* up to 3.11: of the global current thread state */
 	kb_u64 tss_key;	       /* of the pthread key itself (an int), up to 3.14 */
+	kb_u64 none;	       /* _Py_NoneStruct */
+	kb_u64 gil;	       /* up to 3.11: of the GIL struct, in 3.6 of the first of its parts */
+	kb_u64 gil_holder;     /* up to 3.11: of the GIL's last_holder */
+	kb_u64 gc_collecting;  /* up to 3.8: of the flag that a collection is running */
 	struct kb_tls tstate_tls;   /* _Py_tss_tstate, 3.12+ */
 	struct kb_tls gilstate_tls; /* _Py_tss_gilstate, 3.15+ */
 	/* Addresses of the functions that every start of the interpreter enters; user space sets
@@ -50,7 +54,7 @@ struct kb_image {
 	kb_u32 layout; /* index into the map of layouts */
 	kb_u32 id;     /* this image's index, also the uprobes' cookie (low half) */
 };
-KB_ASSERT_SIZE(struct kb_image, 144);
+KB_ASSERT_SIZE(struct kb_image, 176);
 
 /* A thread-local pointer as one process has it. */
 struct kb_proc_tls {
@@ -87,6 +91,10 @@ struct kb_proc {
 	kb_u64 interp_head;    /* address of the pointer to the first interpreter */
 	kb_u64 tstate_current; /* address of the global current thread state, or 0 */
 	kb_u64 tss_key;	       /* address of the pthread key (int), or 0 */
+	kb_u64 none;	       /* these four as in struct kb_image */
+	kb_u64 gil;
+	kb_u64 gil_holder;
+	kb_u64 gc_collecting;
 	struct kb_proc_tls tstate_tls;
 	struct kb_proc_tls gilstate_tls;
 	kb_u64 next_check; /* ns: when an unidentified process may be asked about again */
@@ -99,7 +107,7 @@ struct kb_proc {
 	kb_u32 epoch;	/* moves on when a code object was replaced */
 	kb_u32 reserved;
 };
-KB_ASSERT_SIZE(struct kb_proc, 152);
+KB_ASSERT_SIZE(struct kb_proc, 184);
 
 /*
  * Setting a process up from its image: the same in the kernel, when it starts while
@@ -119,6 +127,10 @@ static inline void kb_proc__set_image(struct kb_proc *proc, const struct kb_imag
 	proc->interp_head = kb_proc__rebase(image->interp_head, bias);
 	proc->tstate_current = kb_proc__rebase(image->tstate_current, bias);
 	proc->tss_key = kb_proc__rebase(image->tss_key, bias);
+	proc->none = kb_proc__rebase(image->none, bias);
+	proc->gil = kb_proc__rebase(image->gil, bias);
+	proc->gil_holder = kb_proc__rebase(image->gil_holder, bias);
+	proc->gc_collecting = kb_proc__rebase(image->gc_collecting, bias);
 	proc->layout = index;
 	proc->image = index;
 	proc->state = KB_PROC_PYTHON;

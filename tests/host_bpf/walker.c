@@ -12,6 +12,7 @@
 #include "../../bpf/common/maps.bpf.c"
 #include "../../bpf/python/thread.bpf.c"
 #include "../../bpf/python/walk.bpf.c"
+#include "../../bpf/python/state.bpf.c"
 #include "../../bpf/python/code.bpf.c"
 
 #define WALKED_CODES_MAX KB_FRAMES_MAX

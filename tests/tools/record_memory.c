@@ -134,6 +134,10 @@ static void describe(void)
 	proc->interp_head = rebase(image->interp_head, interp.bias);
 	proc->tstate_current = rebase(image->tstate_current, interp.bias);
 	proc->tss_key = rebase(image->tss_key, interp.bias);
+	proc->none = rebase(image->none, interp.bias);
+	proc->gil = rebase(image->gil, interp.bias);
+	proc->gil_holder = rebase(image->gil_holder, interp.bias);
+	proc->gc_collecting = rebase(image->gc_collecting, interp.bias);
 	proc->state = KB_PROC_PYTHON;
 	proc->id = 1;
 	kb_remote_tls__resolve(target, &image->tstate_tls, interp.bias, &proc->tstate_tls);

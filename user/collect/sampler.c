@@ -107,6 +107,17 @@ static uint32_t counts_needed(const struct kb_sampler *s, unsigned cpus)
 	return n;
 }
 
+/* The kernel side has its own names for what the public headers define. */
+_Static_assert((int)KB_MODE_IS_WALL == (int)KB_MODE_WALL &&
+		       (int)KB_MODE_IS_GIL == (int)KB_MODE_GIL &&
+		       (int)KB_MODE_IS_GIL_WAIT == (int)KB_MODE_GIL_WAIT &&
+		       (int)KB_MODE_IS_EXCEPTION == (int)KB_MODE_EXCEPTION,
+	       "one number per mode");
+_Static_assert(KB_STATE_GIL == KB_MOMENT_GIL && KB_STATE_GC == KB_MOMENT_GC &&
+		       KB_STATE_EXCEPTION == KB_MOMENT_EXCEPTION &&
+		       KB_STATE_OFF_CPU == KB_MOMENT_OFF_CPU,
+	       "one bit per state");
+
 static struct kb_error *load_programs(struct kb_sampler *s)
 {
 	const struct kb_target *target = s->target;

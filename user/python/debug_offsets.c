@@ -19,9 +19,10 @@
 /* Structures are some 10 kB (interpreters 150 kB, the runtime 350 kB): more is damage. */
 #define STRUCTURE_BYTES_MAX (16u << 20)
 
-/* dict, gilstate_counter and async_exc lie between exc_info and thread_id:
+/* current_exception, exc_info, then dict, gilstate_counter and async_exc lie before thread_id:
  * Include/cpython/pystate.h, 3.13 to 3.15. */
 #define EXC_INFO_BEFORE_THREAD_ID 32
+#define RAISED_BEFORE_THREAD_ID	  40
 
 /* Word numbers; 0 where a version has no such word. */
 struct places {
@@ -199,8 +200,10 @@ static void read_states(struct reading *in, const struct places *p, struct kb_la
 	out->tstate_thread_id = small(in, p->tstate_size, p->thread_id, 8);
 	out->tstate_native_thread_id = small(in, p->tstate_size, p->native_thread_id, 8);
 	out->tstate_holds_gil = small(in, p->tstate_size, p->holds_gil, 4);
-	if (out->tstate_thread_id >= EXC_INFO_BEFORE_THREAD_ID)
+	if (out->tstate_thread_id >= RAISED_BEFORE_THREAD_ID) {
 		out->tstate_exc_info = out->tstate_thread_id - EXC_INFO_BEFORE_THREAD_ID;
+		out->tstate_raised = out->tstate_thread_id - RAISED_BEFORE_THREAD_ID;
+	}
 }
 
 static void read_objects(struct reading *in, const struct places *p, struct kb_layout *out)

@@ -4,6 +4,7 @@
  * exported symbols, which every build that can load extension modules has, so
  * that stripped builds are read like others; .symtab and DWARF only add to it.
  */
+#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,9 @@
 #define RUNTIME_BYTES_MAX (4u << 20)
 /* .rodata is searched in a few builds only; 3.15's has 2.8 MB. */
 #define RODATA_BYTES_MAX (64u << 20)
+
+/* 3.6: the parts of the GIL are variables of one file, 184 bytes and padding. */
+#define GIL_SPREAD_MAX 1024
 
 _Static_assert(KB_INIT_FUNCTIONS_MAX == KB_IMAGE_INIT_MAX, "one init function per slot");
 
@@ -198,6 +202,39 @@ static uint64_t runtime_member(const struct reading *reading, uint32_t offset, u
 	return offset == KB_NO_OFFSET ? 0 : reading->runtime + offset + add;
 }
 
+/*
+ * 3.6: what later versions have in one struct are static variables of ceval_gil.h, side by side.
+ * Only .symtab knows them.
+ */
+static void find_gil_3_6(struct reading *reading)
+{
+	static const struct {
+		const char *name;
+		size_t bytes;
+	} parts[] = {
+		{ "gil_cond", sizeof(pthread_cond_t) },
+		{ "gil_mutex", sizeof(pthread_mutex_t) },
+		{ "switch_cond", sizeof(pthread_cond_t) },
+		{ "switch_mutex", sizeof(pthread_mutex_t) },
+	};
+	struct kb_image *image = &reading->info->image;
+	uint64_t start = UINT64_MAX, end = 0;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		uint64_t at = symbol_address(reading->file, parts[i].name);
+
+		if (!at)
+			return;
+		start = at < start ? at : start;
+		end = at + parts[i].bytes > end ? at + parts[i].bytes : end;
+	}
+	if (end - start > GIL_SPREAD_MAX)
+		return;
+	image->gil = start;
+	image->gil_holder = symbol_address(reading->file, "gil_last_holder");
+	reading->info->layout.gil_bytes = (uint16_t)(end - start);
+}
+
 /* 3.6 has no _PyRuntime: its globals are static variables of pystate.c. */
 static void read_globals_3_6(struct reading *reading)
 {
@@ -213,6 +250,8 @@ static void read_globals_3_6(struct reading *reading)
 	if (!image->tss_key)
 		image->tss_key = decoded_variable(reading->file, "PyGILState_GetThisThreadState",
 						  true, &contents);
+	find_gil_3_6(reading);
+	image->gc_collecting = symbol_address(reading->file, "collecting");
 }
 
 static void read_globals(struct reading *reading)
@@ -226,6 +265,9 @@ static void read_globals(struct reading *reading)
 	image->tstate_current = runtime_member(reading, layout->runtime_tstate_current, 0);
 	/* Py_tss_t is a flag and the key, both int: Include/pythread.h. */
 	image->tss_key = runtime_member(reading, layout->runtime_tss_key, 4);
+	image->gil = runtime_member(reading, layout->runtime_gil, 0);
+	image->gil_holder = runtime_member(reading, layout->runtime_gil, KB_GIL_LAST_HOLDER);
+	image->gc_collecting = runtime_member(reading, layout->runtime_gc_collecting, 0);
 }
 
 static struct kb_error *read_addresses(struct reading *reading)
@@ -236,6 +278,7 @@ static struct kb_error *read_addresses(struct reading *reading)
 	image->code_type = symbol_address(reading->file, "PyCode_Type");
 	if (!image->code_type)
 		return kb_unsupported("PyCode_Type is not exported");
+	image->none = symbol_address(reading->file, "_Py_NoneStruct");
 	if (minor == 6)
 		read_globals_3_6(reading);
 	else

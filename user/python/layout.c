@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 #include "base/error.h"
@@ -31,6 +32,14 @@ static const struct field fields[] = {
 #define KIND_SHIFT 2
 /* Free-threaded from 3.14: `interned` is a whole byte (Include/cpython/unicodeobject.h). */
 #define KIND_SHIFT_FREE_THREADED 8
+
+/*
+ * struct _gil_runtime_state: interval, last_holder, locked and switch_number, then two pairs of
+ * a condition and a mutex (Include/internal/pycore_gil.h, 3.7 to 3.15). Ours are the target's:
+ * the libc's sizes are part of its interface, and only glibc's conditions are waited for inside
+ * them.
+ */
+#define GIL_BYTES (4 * 8 + 2 * (sizeof(pthread_cond_t) + sizeof(pthread_mutex_t)))
 
 static void set(struct kb_layout *layout, const struct field *field, uint32_t value)
 {
@@ -91,7 +100,10 @@ static bool optional(const struct field *field)
 	case offsetof(struct kb_layout, interp_gc_collecting):
 	case offsetof(struct kb_layout, tstate_native_thread_id):
 	case offsetof(struct kb_layout, tstate_exc_info):
+	case offsetof(struct kb_layout, tstate_raised):
 	case offsetof(struct kb_layout, tstate_holds_gil):
+	case offsetof(struct kb_layout, runtime_gil):
+	case offsetof(struct kb_layout, runtime_gc_collecting):
 		return true;
 	}
 	return false;
@@ -142,6 +154,7 @@ static void add_traits(struct kb_layout *layout)
 	layout->skip_owner = minor >= 12 ? 3 : 0;
 	if ((layout->flags & KB_LAYOUT_FREE_THREADED) && minor >= 14)
 		layout->unicode_kind_shift = KIND_SHIFT_FREE_THREADED;
+	layout->gil_bytes = GIL_BYTES;
 	layout->frame_size = frame_size(layout);
 	layout->code_size = code_size(layout);
 }
