@@ -20,6 +20,8 @@
 #define SECTION_BYTES_MAX (256u << 20)
 /* Real files have 4 to 15; the limit keeps a hostile header from costing time. */
 #define SEGMENTS_MAX 128
+/* The smallest unit of mappings on any processor here. */
+#define PAGE 4096
 
 struct table {
 	const Elf64_Sym *symbols;
@@ -179,6 +181,23 @@ bool kb_elf_file__symbol(const struct kb_elf_file *file, const char *name,
 bool kb_elf_file__has_symtab(const struct kb_elf_file *file)
 {
 	return file->symtab.count > 1;
+}
+
+bool kb_elf_file__function_at(const struct kb_elf_file *file, bool symtab, size_t index,
+			      struct kb_elf_symbol *symbol, const char **name)
+{
+	const struct table *table = symtab ? &file->symtab : &file->dynsym;
+	const Elf64_Sym *entry = &table->symbols[index];
+
+	if (index >= table->count)
+		return false;
+	*name = NULL;
+	if (ELF64_ST_TYPE(entry->st_info) != STT_FUNC || !defined(entry) ||
+	    entry->st_name >= table->name_bytes)
+		return true;
+	*name = table->names + entry->st_name;
+	*symbol = (struct kb_elf_symbol){ entry->st_value, entry->st_size, .function = true };
+	return true;
 }
 
 static Elf_Scn *find_section(const struct kb_elf_file *file, const char *name, GElf_Shdr *header)
@@ -406,6 +425,34 @@ uint64_t kb_elf_file__load_address(const struct kb_elf_file *file)
 
 	/* Both are equal modulo the page size, whatever the page size is. */
 	return segment ? segment->p_vaddr - segment->p_offset : 0;
+}
+
+uint64_t kb_elf_file__base(const struct kb_elf_file *file)
+{
+	uint64_t lowest = UINT64_MAX;
+
+	for (size_t i = 0; i < file->n_segments; i++)
+		if (file->segments[i].p_type == PT_LOAD && file->segments[i].p_vaddr < lowest)
+			lowest = file->segments[i].p_vaddr;
+	return lowest == UINT64_MAX ? 0 : lowest & ~(uint64_t)(PAGE - 1);
+}
+
+bool kb_elf_file__address_of(const struct kb_elf_file *file, uint64_t offset, uint64_t *address)
+{
+	const GElf_Phdr *best = NULL;
+
+	for (size_t i = 0; i < file->n_segments; i++) {
+		const GElf_Phdr *segment = &file->segments[i];
+		uint64_t start = segment->p_offset & ~(uint64_t)(PAGE - 1);
+
+		if (segment->p_type == PT_LOAD && offset >= start &&
+		    offset - start < segment->p_filesz + (segment->p_offset - start) &&
+		    (!best || (segment->p_flags & PF_X)))
+			best = segment;
+	}
+	if (best)
+		*address = offset - best->p_offset + best->p_vaddr;
+	return best;
 }
 
 bool kb_elf_file__tls_block(const struct kb_elf_file *file, uint64_t *size, uint64_t *align)

@@ -45,6 +45,10 @@ void kb_elf_file__close(struct kb_elf_file *file);
 bool kb_elf_file__symbol(const struct kb_elf_file *file, const char *name,
 			 struct kb_elf_symbol *symbol);
 bool kb_elf_file__has_symtab(const struct kb_elf_file *file);
+/* The index-th function that .symtab (else .dynsym) defines; *name is NULL for entries that are
+ * none. False behind the last. The name lives as long as the file. */
+bool kb_elf_file__function_at(const struct kb_elf_file *file, bool symtab, size_t index,
+			      struct kb_elf_symbol *symbol, const char **name);
 bool kb_elf_file__section(const struct kb_elf_file *file, const char *name,
 			  struct kb_elf_section *section);
 
@@ -70,6 +74,12 @@ bool kb_elf_file__relocation_at(const struct kb_elf_file *file, size_t index,
 /* Address that offset 0 of the file is linked at: bias = start of the mapping of offset 0 - this.
  */
 uint64_t kb_elf_file__load_address(const struct kb_elf_file *file);
+/* Start of the lowest page that a segment is linked at: where unwind tables and symbols count from.
+ */
+uint64_t kb_elf_file__base(const struct kb_elf_file *file);
+/* Link-time address of a file offset at which a mapping begins. Where two segments share a page,
+ * the one with code is meant. */
+bool kb_elf_file__address_of(const struct kb_elf_file *file, uint64_t offset, uint64_t *address);
 /* Size and alignment of the TLS block; false when there is none. */
 bool kb_elf_file__tls_block(const struct kb_elf_file *file, uint64_t *size, uint64_t *align);
 /* A library, not an executable (position-independent ones are told by their PT_INTERP). */
