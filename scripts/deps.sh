@@ -13,7 +13,8 @@ build_packages=(gcc libc6-dev make pkg-config clang llvm libbpf-dev bpftool libe
 	libcapstone-dev libjson-c-dev uthash-dev zlib1g-dev libzstd-dev
 	libncurses-dev libprotobuf-c-dev protobuf-c-compiler python3)
 test_packages=(libcmocka-dev libclang-rt-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-	debootstrap debian-archive-keyring runc crun chromium chromium-driver tmux golang-go jq git)
+	debootstrap debian-archive-keyring runc crun chromium chromium-driver tmux golang-go
+	python3-greenlet jq git)
 
 case ${1-all} in
 build) wanted=("${build_packages[@]}") ;;
