@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include "bpf/shared/layout.h"
 #include "keelback/error.h"
+#include "python/object_layout.h"
 
 /* Words (8 bytes) of the longest _Py_DebugOffsets, 3.15's. */
 #define KB_DEBUG_OFFSETS_WORDS 111
@@ -22,5 +23,9 @@
 struct kb_error *kb_debug_offsets__parse(const uint64_t words[KB_DEBUG_OFFSETS_WORDS],
 					 bool *present, uint32_t *version_hex,
 					 struct kb_layout *layout);
+
+/* Puts what a table that was accepted says of objects in place of the built-in offsets. */
+void kb_debug_offsets__objects(const uint64_t words[KB_DEBUG_OFFSETS_WORDS], unsigned int minor,
+			       struct kb_object_layout *objects);
 
 #endif

@@ -44,6 +44,7 @@ struct reading {
 	const struct kb_elf_file *file;
 	const char *path;
 	uint64_t runtime, runtime_size;
+	uint64_t words[KB_DEBUG_OFFSETS_WORDS]; /* what _PyRuntime begins with */
 	struct kb_image_info *info;
 };
 
@@ -90,14 +91,15 @@ static void find_runtime(struct reading *reading)
 /* 3.13 and later describe themselves. */
 static struct kb_error *read_debug_offsets(struct reading *reading, bool *present)
 {
-	uint64_t words[KB_DEBUG_OFFSETS_WORDS] = { 0 };
-	size_t size = reading->runtime_size < sizeof(words) ? reading->runtime_size : sizeof(words);
+	size_t size = sizeof(reading->words);
 
 	*present = false;
+	if (size > reading->runtime_size)
+		size = reading->runtime_size;
 	if (!reading->runtime || !size ||
-	    !kb_elf_file__read(reading->file, reading->runtime, words, size))
+	    !kb_elf_file__read(reading->file, reading->runtime, reading->words, size))
 		return NULL;
-	KB_TRY(kb_debug_offsets__parse(words, present, &reading->info->version_hex,
+	KB_TRY(kb_debug_offsets__parse(reading->words, present, &reading->info->version_hex,
 				       &reading->info->layout));
 	reading->info->layout_source = KB_LAYOUT_DEBUG_OFFSETS;
 	return NULL;
@@ -136,7 +138,11 @@ static struct kb_error *read_layout(struct reading *reading)
 		return kb_unsupported("_PyRuntime not found");
 	if (!present)
 		KB_TRY(find_layout(reading, minor));
-	return kb_layout__finish(&info->layout);
+	KB_TRY(kb_layout__finish(&info->layout));
+	kb_object_layout__init(&info->objects, &info->layout);
+	if (present)
+		kb_debug_offsets__objects(reading->words, minor, &info->objects);
+	return NULL;
 }
 
 /* ---------------------------------------------------------------- addresses */

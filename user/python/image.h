@@ -7,6 +7,7 @@
 #include "bpf/shared/layout.h"
 #include "bpf/shared/process.h"
 #include "keelback/error.h"
+#include "python/object_layout.h"
 
 /*
  * What one ELF file tells of the interpreter in it, without a running process:
@@ -23,6 +24,7 @@ struct kb_image_info {
 				 only 3.x is known */
 	struct kb_layout layout;
 	enum kb_layout_source layout_source;
+	struct kb_object_layout objects;
 	struct kb_image image; /* addresses as linked; layout index and id are left 0 */
 	uint64_t load_address; /* p_vaddr of the first PT_LOAD, page-aligned: bias = start of its
 				  mapping - this */
