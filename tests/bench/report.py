@@ -12,7 +12,7 @@ BEGIN = "<!-- begin: written by make bench -->"
 END = "<!-- end: written by make bench -->"
 HEAD = f"""# Benchmarks
 
-Everything between the marks below is written by `make bench` (as root, about 15 minutes, on a machine that is
+Everything between the marks below is written by `make bench` (as root, about 25 minutes, on a machine that is
 otherwise idle). `tests/bench/run.py --quick` is a short version of it, which writes to `build/bench` instead.
 How it measures is said beside each table; the harness is `tests/bench`.
 
@@ -98,7 +98,7 @@ for each window; austin is stopped and continued by signals. austin does not kno
 it is measured on 3.13, with keelback beside it.
 
 "CPU" is the profiler's own CPU time while it is on, in percent of one CPU. "Per 1,000 samples" is CPU time of the
-whole machine in ms: what the target lost and what the profiler used. "Missed" are samples that were due and
+whole machine in ms: what the target lost and what the profiler used. "Missed" are samples that were due, at the mean rate, and
 not taken; "failed" those that were taken and are not in the profile. Switching itself makes keelback miss some: a
 window begins with a whole period, so at 100 Hz up to one sample of 15.
 

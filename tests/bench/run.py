@@ -3,7 +3,7 @@
 """Measures keelback beside profiling.sampling and austin, and writes docs/BENCHMARKS.md.
 
 Needs root, two CPUs and a machine that is otherwise idle. --quick (2 minutes) is for trying a change out and
-writes its tables to the build directory only; the whole takes about 15 minutes.
+writes its tables to the build directory only; the whole takes about 25 minutes.
 """
 
 import argparse
@@ -34,8 +34,9 @@ FULL = {
     "rates": (100, 1000, 10000),
     "depths": (15, 55, 205),
     "rounds": 1,
-    "pairs": 14,
-    "goal_pairs": 100,
+    "pairs": 10,
+    "goal_pairs": 120,
+    "tick_pairs": 600,
     "bpf_rounds": 5,
     "bpf_seconds": 0.5,
     "accuracy": (
@@ -53,6 +54,7 @@ QUICK = {
     "rounds": 1,
     "pairs": 8,
     "goal_pairs": 15,
+    "tick_pairs": 15,
     "bpf_rounds": 1,
     "bpf_seconds": 0.5,
     "accuracy": (
@@ -73,11 +75,13 @@ def measure(bench, setup, parts, say):
         results["bpf"] = kernel_side.bpf_times(bench, setup["bpf_rounds"], setup["bpf_seconds"], say)
     if "slowdown" in parts:
         cells = slowdown.plan(bench, setup["rates"], setup["depths"], PLACES)
-        slowdown.run(bench, cells, setup["rounds"], 2 * setup["pairs"] + 1, say)
+        windows = [2 * setup[pairs] + 1 for pairs in ("pairs", "goal_pairs")]
+        slowdown.run(bench, cells, setup["rounds"], *windows, say)
         results["cells"] = cells
     if "goals" in parts:
         windows = 2 * setup["goal_pairs"] + 1
-        results["tick"] = {place: slowdown.alone(bench, "tick", windows, place) for place in PLACES}
+        tick_windows = 2 * setup["tick_pairs"] + 1
+        results["tick"] = {place: slowdown.alone(bench, "tick", tick_windows, place) for place in PLACES}
         results["empty"] = slowdown.against_empty(bench, 1000, windows, PLACES)
         for place in PLACES:
             say(f"tick, {place}: {report.interval(results['tick'][place].slowdown)}")

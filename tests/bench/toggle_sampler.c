@@ -314,6 +314,8 @@ static void report(const struct bench *b)
 
 	kb_sampler__stats(b->sampler, &stats);
 	json_object_object_add(out, "clock", json_object_new_string(stats.clock));
+	json_object_object_add(out, "rate_hz",
+			       json_object_new_double(kb_profile__meta(profile)->rate_hz));
 	json_object_object_add(out, "attempted",
 			       json_object_new_int64(kb_profile__attempted(profile)));
 	json_object_object_add(out, "samples", json_object_new_int64(kb_profile__total(profile)));
