@@ -14,6 +14,7 @@ Everything that the browser writes goes below `directory`.
 import base64
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -71,10 +72,9 @@ class Browser:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.driver.poll() is None:
             text = Path(self.log.name).read_text()
-            if "on port " in text:
-                rest = text.rsplit("on port ", 1)[1]
-                if "." in rest:
-                    return int(rest.split(".")[0])
+            port = re.search(r"started successfully on port (\d+)\.", text)
+            if port:
+                return int(port[1])
             time.sleep(0.05)
         raise RuntimeError("chromedriver did not start: " + Path(self.log.name).read_text())
 

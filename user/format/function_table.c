@@ -45,12 +45,17 @@ static struct kb_error *find_edges(struct walk *w)
 static void enter(struct walk *w, uint32_t at)
 {
 	const struct kb_tree_node *node = &w->tree->nodes[at];
+	struct kb_tree_cost baseline =
+		w->tree->baseline ? w->tree->baseline[at] : (struct kb_tree_cost){};
 	struct kb_function_row *row = &w->table->rows[node->label];
 	uint32_t edge = w->edge_of_node[at];
 
 	row->direct += node->self;
-	if (w->rows_on_stack[node->label]++ == 0)
+	row->baseline.self += baseline.self;
+	if (w->rows_on_stack[node->label]++ == 0) {
 		row->cumulative += node->total;
+		row->baseline.total += baseline.total;
+	}
 	if (edge == KB_ID_NONE)
 		return;
 	w->edge_rows[edge].direct += node->self;
@@ -124,7 +129,7 @@ static void drop_empty_rows(struct kb_function_table *table, uint32_t *new_row)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < table->n_rows; i++) {
-		if (!table->rows[i].cumulative)
+		if (!table->rows[i].cumulative && !table->rows[i].baseline.total)
 			continue;
 		table->rows[n] = table->rows[i];
 		new_row[i] = n++;
@@ -153,6 +158,7 @@ static struct kb_error *fill(struct walk *w)
 	if (!w->edge_rows || !w->edges_on_stack)
 		return kb_error__no_memory();
 	table->total = tree->total;
+	table->baseline_total = tree->baseline_total;
 	table->n_rows = tree->n_labels;
 	for (uint32_t i = 0; i < tree->n_labels; i++)
 		table->rows[i].label = tree->labels[i];
@@ -162,8 +168,8 @@ static struct kb_error *fill(struct walk *w)
 	return NULL;
 }
 
-static struct kb_error *create_from_tree(const struct kb_tree *tree,
-					 struct kb_function_table **table)
+struct kb_error *kb_function_table__from_tree(const struct kb_tree *tree,
+					      struct kb_function_table **table)
 {
 	struct walk w = { .tree = tree };
 	struct kb_error *err;
@@ -194,7 +200,7 @@ struct kb_error *kb_function_table__create(const struct kb_profile *profile, boo
 	struct kb_tree *tree;
 
 	KB_TRY(kb_tree__create(profile, &opts, &tree));
-	err = create_from_tree(tree, table);
+	err = kb_function_table__from_tree(tree, table);
 	kb_tree__destroy(tree);
 	return err;
 }

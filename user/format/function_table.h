@@ -16,7 +16,9 @@
 struct kb_function_row {
 	struct kb_label label;
 	uint64_t direct;     /* samples that executed the function itself */
-	uint64_t cumulative; /* samples with the function anywhere on the stack; never 0 */
+	uint64_t cumulative; /* samples with the function anywhere on the stack; 0 only for rows
+				that the baseline alone has */
+	struct kb_tree_cost baseline; /* the same of the tree's baseline */
 	uint32_t n_callers;
 	uint32_t first_caller; /* in kb_function_table.callers */
 };
@@ -35,12 +37,17 @@ struct kb_function_table {
 	struct kb_function_row *rows;  /* by kb_label__compare() */
 	struct kb_caller_row *callers; /* by callee, then caller */
 	uint64_t total;		       /* samples in the profile */
+	uint64_t baseline_total;
 };
 
 /* With lines a row for each executed line, as profiling.sampling (3.15) has it, else one for each
  * function. */
 struct kb_error *kb_function_table__create(const struct kb_profile *profile, bool lines,
 					   struct kb_function_table **table);
+/* The same of a tree that is there already, with what its labels are as rows. The table does not
+ * need the tree any longer. */
+struct kb_error *kb_function_table__from_tree(const struct kb_tree *tree,
+					      struct kb_function_table **table);
 void kb_function_table__destroy(struct kb_function_table *table);
 
 #endif

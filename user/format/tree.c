@@ -19,50 +19,30 @@
 #include "format/pair_index.h"
 #include "format/tree.h"
 
-struct builder {
+/* One of the profiles that go into the tree. */
+struct side {
 	const struct kb_profile *profile;
-	const struct kb_tree_opts *opts;
-	struct kb_tree *tree;
-	uint32_t *label_of_frame;		/* before ranking */
-	uint32_t process_labels, thread_labels; /* the first of each, before ranking */
-	uint32_t *rank;				/* of a label before ranking */
+	uint32_t *label_of_frame; /* before ranking, as the next */
+	uint32_t first_label, process_labels, thread_labels;
 
-	struct kb_pair_index *index; /* (merged parent + 1, label) to merged node */
-	uint32_t *merged;	     /* of a stack node, valid when group says so */
-	uint32_t *group;	     /* group + 1 for which merged is valid */
-	uint32_t *path;
+	uint32_t *merged;	/* of a stack node, valid when group says so */
+	uint32_t *group;	/* group + 1 for which merged is valid */
+	uint32_t *path;		/* as long as the deepest stack may be */
 	uint64_t *self, *total; /* by merged node */
 	uint32_t self_size;
+	uint64_t total_of_roots;
 };
 
-int kb_label__compare(const struct kb_label *a, const struct kb_label *b)
-{
-	int diff = strcmp(a->name, b->name);
+enum { PROFILE, BASELINE, N_SIDES };
 
-	if (!diff)
-		diff = strcmp(a->file, b->file);
-	if (!diff)
-		diff = (a->number > b->number) - (a->number < b->number);
-	if (!diff)
-		diff = (int)a->kind - (int)b->kind;
-	return diff;
-}
-
-const char *kb_label__group(const struct kb_label *label)
-{
-	if (label->kind == KB_LABEL_PROCESS)
-		return "process ";
-	return label->kind == KB_LABEL_THREAD ? "thread " : NULL;
-}
-
-const char *kb_label__place(const struct kb_label *label)
-{
-	if (label->kind == KB_LABEL_KERNEL)
-		return "kernel";
-	if (label->kind != KB_LABEL_FRAME && label->kind != KB_LABEL_NATIVE)
-		return NULL;
-	return *label->file ? label->file : "?";
-}
+struct builder {
+	const struct kb_tree_opts *opts;
+	struct kb_tree *tree;
+	struct side sides[N_SIDES];
+	uint32_t n_sides;
+	uint32_t *rank;		     /* of a label before ranking */
+	struct kb_pair_index *index; /* (merged parent + 1, label) to merged node */
+};
 
 /* calloc that never returns NULL for nothing. */
 static void *alloc_array(size_t n, size_t size)
@@ -87,79 +67,101 @@ static struct kb_label frame_label(const struct kb_profile *profile, uint32_t fu
 	}
 }
 
-/* Labels of functions: their ids are the functions' own. */
-static void label_functions(struct builder *b)
+/* Labels of functions: their ids are the functions' own, behind those of the side before. */
+static void label_functions(struct builder *b, struct side *side)
 {
+	const struct kb_profile *profile = side->profile;
 	struct kb_tree *tree = b->tree;
+	uint32_t first = tree->n_labels;
 
-	for (uint32_t i = 0; i < kb_profile__n_functions(b->profile); i++)
+	for (uint32_t i = 0; i < kb_profile__n_functions(profile); i++)
 		tree->labels[tree->n_labels++] =
-			frame_label(b->profile, i, kb_profile__function(b->profile, i)->first_line);
-	for (uint32_t i = 0; i < kb_profile__n_frames(b->profile); i++)
-		b->label_of_frame[i] = kb_profile__frame(b->profile, i)->function;
+			frame_label(profile, i, kb_profile__function(profile, i)->first_line);
+	for (uint32_t i = 0; i < kb_profile__n_frames(profile); i++)
+		side->label_of_frame[i] = first + kb_profile__frame(profile, i)->function;
 }
 
 /* Labels of lines: several frames may be on one line. */
-static struct kb_error *label_lines(struct builder *b, struct kb_pair_index *lines)
+static struct kb_error *label_lines(struct builder *b, struct side *side,
+				    struct kb_pair_index *lines)
 {
 	struct kb_tree *tree = b->tree;
+	uint32_t first = tree->n_labels, id;
 
-	for (uint32_t i = 0; i < kb_profile__n_frames(b->profile); i++) {
-		const struct kb_frame_info *frame = kb_profile__frame(b->profile, i);
+	for (uint32_t i = 0; i < kb_profile__n_frames(side->profile); i++) {
+		const struct kb_frame_info *frame = kb_profile__frame(side->profile, i);
 		struct kb_pair pair = { frame->function, (uint32_t)frame->line };
 
-		KB_TRY(kb_pair_index__add(lines, pair, &b->label_of_frame[i]));
-		if (b->label_of_frame[i] == tree->n_labels)
+		KB_TRY(kb_pair_index__add(lines, pair, &id));
+		side->label_of_frame[i] = first + id;
+		if (side->label_of_frame[i] == tree->n_labels)
 			tree->labels[tree->n_labels++] =
-				frame_label(b->profile, frame->function, frame->line);
+				frame_label(side->profile, frame->function, frame->line);
 	}
 	return NULL;
 }
 
-static void label_groups(struct builder *b)
+static void label_groups(struct builder *b, struct side *side)
 {
 	struct kb_tree *tree = b->tree;
+	bool numbered = !b->opts->baseline;
 
-	b->process_labels = tree->n_labels;
-	for (uint32_t i = 0; i < kb_profile__n_processes(b->profile); i++) {
-		const struct kb_process_info *info = kb_profile__process(b->profile, i);
+	side->process_labels = tree->n_labels;
+	for (uint32_t i = 0; i < kb_profile__n_processes(side->profile); i++) {
+		const struct kb_process_info *info = kb_profile__process(side->profile, i);
 
 		tree->labels[tree->n_labels++] =
-			(struct kb_label){ KB_LABEL_PROCESS, info->pid, info->comm, "" };
+			(struct kb_label){ KB_LABEL_PROCESS, numbered ? info->pid : 0, info->comm,
+					   "" };
 	}
-	b->thread_labels = tree->n_labels;
-	for (uint32_t i = 0; i < kb_profile__n_threads(b->profile); i++) {
-		const struct kb_thread_info *info = kb_profile__thread(b->profile, i);
+	side->thread_labels = tree->n_labels;
+	for (uint32_t i = 0; i < kb_profile__n_threads(side->profile); i++) {
+		const struct kb_thread_info *info = kb_profile__thread(side->profile, i);
 
 		tree->labels[tree->n_labels++] =
-			(struct kb_label){ KB_LABEL_THREAD, info->tid,
+			(struct kb_label){ KB_LABEL_THREAD, numbered ? info->tid : 0,
 					   *info->python_name ? info->python_name : info->name,
 					   "" };
 	}
 }
 
-static struct kb_error *make_labels(struct builder *b)
+static struct kb_error *label_side(struct builder *b, struct side *side)
 {
-	uint32_t n_frames = kb_profile__n_frames(b->profile);
 	struct kb_error *err = NULL;
 	struct kb_pair_index *lines;
 
-	b->label_of_frame = alloc_array(n_frames, sizeof(*b->label_of_frame));
-	b->tree->labels = alloc_array((size_t)kb_profile__n_functions(b->profile) + n_frames +
-					      kb_profile__n_processes(b->profile) +
-					      kb_profile__n_threads(b->profile),
-				      sizeof(*b->tree->labels));
-	if (!b->label_of_frame || !b->tree->labels)
+	side->first_label = b->tree->n_labels;
+	side->label_of_frame =
+		alloc_array(kb_profile__n_frames(side->profile), sizeof(*side->label_of_frame));
+	if (!side->label_of_frame)
 		return kb_error__no_memory();
 	if (b->opts->lines) {
 		KB_TRY(kb_pair_index__create(&lines));
-		err = label_lines(b, lines);
+		err = label_lines(b, side, lines);
 		kb_pair_index__destroy(lines);
 	} else {
-		label_functions(b);
+		label_functions(b, side);
 	}
-	label_groups(b);
+	label_groups(b, side);
 	return err;
+}
+
+static struct kb_error *make_labels(struct builder *b)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < b->n_sides; i++) {
+		const struct kb_profile *profile = b->sides[i].profile;
+
+		n += (size_t)kb_profile__n_functions(profile) + kb_profile__n_frames(profile) +
+		     kb_profile__n_processes(profile) + kb_profile__n_threads(profile);
+	}
+	b->tree->labels = alloc_array(n, sizeof(*b->tree->labels));
+	if (!b->tree->labels)
+		return kb_error__no_memory();
+	for (uint32_t i = 0; i < b->n_sides; i++)
+		KB_TRY(label_side(b, &b->sides[i]));
+	return NULL;
 }
 
 static int compare_labels(const void *a, const void *b, void *labels)
@@ -169,10 +171,29 @@ static int compare_labels(const void *a, const void *b, void *labels)
 	return kb_label__compare(&all[*(const uint32_t *)a], &all[*(const uint32_t *)b]);
 }
 
+/* Whether two labels are shown as one. */
+static bool same_label(const struct builder *b, const struct kb_label *x, const struct kb_label *y)
+{
+	if (!b->opts->by_name)
+		return !kb_label__compare(x, y);
+	return x->kind == y->kind && !strcmp(x->name, y->name) && !strcmp(x->file, y->file);
+}
+
+/* What stands for labels that are shown as one: the profile's. */
+static void choose_label(struct kb_label *chosen, bool *of_baseline, const struct kb_label *label,
+			 bool baseline)
+{
+	if (*of_baseline && !baseline)
+		*chosen = *label;
+	*of_baseline &= baseline;
+}
+
 /* Sorts the labels and leaves one of each. */
 static struct kb_error *rank_labels(struct builder *b)
 {
+	uint32_t baseline_labels = b->n_sides > 1 ? b->sides[BASELINE].first_label : UINT32_MAX;
 	struct kb_tree *tree = b->tree;
+	bool of_baseline = false;
 	struct kb_label *ranked = alloc_array(tree->n_labels, sizeof(*ranked));
 	uint32_t *sorted = alloc_array(tree->n_labels, sizeof(*sorted));
 	uint32_t n = 0;
@@ -189,8 +210,11 @@ static struct kb_error *rank_labels(struct builder *b)
 	for (uint32_t i = 0; i < tree->n_labels; i++) {
 		const struct kb_label *label = &tree->labels[sorted[i]];
 
-		if (!n || kb_label__compare(label, &ranked[n - 1]))
+		if (!n || !same_label(b, label, &ranked[n - 1])) {
+			of_baseline = sorted[i] >= baseline_labels;
 			ranked[n++] = *label;
+		}
+		choose_label(&ranked[n - 1], &of_baseline, label, sorted[i] >= baseline_labels);
 		b->rank[sorted[i]] = n - 1;
 	}
 	free(sorted);
@@ -207,83 +231,96 @@ static struct kb_error *merge(struct builder *b, uint32_t parent, uint32_t label
 	return kb_pair_index__add(b->index, (struct kb_pair){ parent + 1, b->rank[label] }, node);
 }
 
-static uint32_t group_of(const struct builder *b, uint32_t thread)
+static uint32_t group_of(const struct builder *b, const struct side *side, uint32_t thread)
 {
 	if (b->opts->threads)
 		return thread;
-	return b->opts->processes ? kb_profile__thread(b->profile, thread)->process : 0;
+	return b->opts->processes ? kb_profile__thread(side->profile, thread)->process : 0;
 }
 
 /* The node below which the stacks of a thread hang, KB_ID_NONE for none. */
-static struct kb_error *merge_group(struct builder *b, uint32_t thread, uint32_t *root)
+static struct kb_error *merge_group(struct builder *b, const struct side *side, uint32_t thread,
+				    uint32_t *root)
 {
 	*root = KB_ID_NONE;
 	if (b->opts->processes) {
-		uint32_t process = kb_profile__thread(b->profile, thread)->process;
+		uint32_t process = kb_profile__thread(side->profile, thread)->process;
 
-		KB_TRY(merge(b, *root, b->process_labels + process, root));
+		KB_TRY(merge(b, *root, side->process_labels + process, root));
 	}
 	if (b->opts->threads)
-		KB_TRY(merge(b, *root, b->thread_labels + thread, root));
+		KB_TRY(merge(b, *root, side->thread_labels + thread, root));
 	return NULL;
 }
 
-static struct kb_error *count_self(struct builder *b, uint32_t node, uint64_t count)
+static struct kb_error *count_self(struct side *side, uint32_t node, uint64_t count)
 {
-	if (node >= b->self_size) {
-		uint32_t size = b->self_size ? b->self_size : 1024;
+	if (node >= side->self_size) {
+		uint32_t size = side->self_size ? side->self_size : 1024;
 		uint64_t *self;
 
 		while (size <= node)
 			size *= 2;
-		self = realloc(b->self, size * sizeof(*self));
+		self = realloc(side->self, size * sizeof(*self));
 		if (!self)
 			return kb_error__no_memory();
-		memset(self + b->self_size, 0, (size - b->self_size) * sizeof(*self));
-		b->self = self;
-		b->self_size = size;
+		memset(self + side->self_size, 0, (size - side->self_size) * sizeof(*self));
+		side->self = self;
+		side->self_size = size;
 	}
-	b->self[node] += count;
+	side->self[node] += count;
 	return NULL;
 }
 
-static struct kb_error *merge_sample(struct builder *b, const struct kb_sample *sample)
+static struct kb_error *merge_sample(struct builder *b, struct side *side,
+				     const struct kb_sample *sample)
 {
-	const struct kb_stack_node *nodes = kb_profile__nodes(b->profile);
-	uint32_t group = group_of(b, sample->thread) + 1;
+	const struct kb_stack_node *nodes = kb_profile__nodes(side->profile);
+	uint32_t group = group_of(b, side, sample->thread) + 1;
 	uint32_t node = sample->node, merged, depth = 0;
 
-	while (node != KB_ID_NONE && b->group[node] != group) {
-		b->path[depth++] = node;
+	while (node != KB_ID_NONE && side->group[node] != group) {
+		side->path[depth++] = node;
 		node = nodes[node].parent;
 	}
 	if (node == KB_ID_NONE)
-		KB_TRY(merge_group(b, sample->thread, &merged));
+		KB_TRY(merge_group(b, side, sample->thread, &merged));
 	else
-		merged = b->merged[node];
+		merged = side->merged[node];
 	while (depth) {
-		node = b->path[--depth];
-		KB_TRY(merge(b, merged, b->label_of_frame[nodes[node].frame], &merged));
-		b->merged[node] = merged;
-		b->group[node] = group;
+		node = side->path[--depth];
+		KB_TRY(merge(b, merged, side->label_of_frame[nodes[node].frame], &merged));
+		side->merged[node] = merged;
+		side->group[node] = group;
 	}
-	return count_self(b, merged, sample->count);
+	if (b->tree->samples && side == &b->sides[PROFILE])
+		b->tree->samples[b->tree->n_samples++] =
+			(struct kb_tree_sample){ sample->thread, merged, sample->count };
+	return count_self(side, merged, sample->count);
 }
+
+struct order {
+	const struct builder *builder;
+	const struct side *side;
+};
 
 static int compare_samples(const void *a, const void *b, void *arg)
 {
-	const struct builder *builder = arg;
-	uint32_t x = group_of(builder, (*(const struct kb_sample *const *)a)->thread);
-	uint32_t y = group_of(builder, (*(const struct kb_sample *const *)b)->thread);
+	const struct order *order = arg;
+	uint32_t x = group_of(order->builder, order->side,
+			      (*(const struct kb_sample *const *)a)->thread);
+	uint32_t y = group_of(order->builder, order->side,
+			      (*(const struct kb_sample *const *)b)->thread);
 
 	return (x > y) - (x < y);
 }
 
-static struct kb_error *merge_samples(struct builder *b)
+static struct kb_error *merge_samples(struct builder *b, struct side *side)
 {
-	const struct kb_sample *samples = kb_profile__samples(b->profile);
-	uint32_t n = kb_profile__n_samples(b->profile);
+	const struct kb_sample *samples = kb_profile__samples(side->profile);
+	uint32_t n = kb_profile__n_samples(side->profile);
 	const struct kb_sample **sorted = alloc_array(n, sizeof(*sorted));
+	struct order order = { b, side };
 	struct kb_error *err = NULL;
 
 	if (!sorted)
@@ -291,45 +328,68 @@ static struct kb_error *merge_samples(struct builder *b)
 	for (uint32_t i = 0; i < n; i++)
 		sorted[i] = &samples[i];
 	if (b->opts->threads || b->opts->processes)
-		qsort_r(sorted, n, sizeof(*sorted), compare_samples, b);
+		qsort_r(sorted, n, sizeof(*sorted), compare_samples, &order);
 	for (uint32_t i = 0; !err && i < n; i++)
 		if (sorted[i]->count)
-			err = merge_sample(b, sorted[i]);
+			err = merge_sample(b, side, sorted[i]);
 	free(sorted);
 	return err;
 }
 
-static struct kb_error *merge_stacks(struct builder *b)
+static struct kb_error *merge_side(struct builder *b, struct side *side)
 {
-	uint32_t n = kb_profile__n_nodes(b->profile);
+	uint32_t n = kb_profile__n_nodes(side->profile);
 
-	b->merged = alloc_array(n, sizeof(*b->merged));
-	b->group = alloc_array(n, sizeof(*b->group));
-	b->path = alloc_array(n, sizeof(*b->path));
-	if (!b->merged || !b->group || !b->path)
+	side->merged = alloc_array(n, sizeof(*side->merged));
+	side->group = alloc_array(n, sizeof(*side->group));
+	side->path = alloc_array(n, sizeof(*side->path));
+	if (!side->merged || !side->group || !side->path)
 		return kb_error__no_memory();
-	KB_TRY(kb_pair_index__create(&b->index));
-	return merge_samples(b);
+	return merge_samples(b, side);
 }
 
-static struct kb_error *sum_totals(struct builder *b)
+static struct kb_error *merge_stacks(struct builder *b)
+{
+	if (b->opts->samples) {
+		b->tree->samples = alloc_array(kb_profile__n_samples(b->sides[PROFILE].profile),
+					       sizeof(*b->tree->samples));
+		if (!b->tree->samples)
+			return kb_error__no_memory();
+	}
+	KB_TRY(kb_pair_index__create(&b->index));
+	for (uint32_t i = 0; i < b->n_sides; i++)
+		KB_TRY(merge_side(b, &b->sides[i]));
+	return NULL;
+}
+
+static struct kb_error *sum_totals(struct builder *b, struct side *side)
 {
 	const struct kb_pair *pairs = kb_pair_index__pairs(b->index);
 	uint32_t n = kb_pair_index__count(b->index);
 
 	if (n)
-		KB_TRY(count_self(b, n - 1, 0));
-	b->total = alloc_array(n, sizeof(*b->total));
-	if (!b->total)
+		KB_TRY(count_self(side, n - 1, 0));
+	side->total = alloc_array(n, sizeof(*side->total));
+	if (!side->total)
 		return kb_error__no_memory();
 	for (uint32_t i = n; i-- > 0;) {
-		b->total[i] += b->self[i];
+		side->total[i] += side->self[i];
 		if (pairs[i].first)
-			b->total[pairs[i].first - 1] += b->total[i];
+			side->total[pairs[i].first - 1] += side->total[i];
 		else
-			b->tree->total += b->total[i];
+			side->total_of_roots += side->total[i];
 	}
 	return NULL;
+}
+
+/* What a node weighs among its siblings. */
+static uint64_t weight(const struct builder *b, uint32_t node)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < b->n_sides; i++)
+		sum += b->sides[i].total[node];
+	return sum;
 }
 
 static int compare_nodes(const void *a, const void *b, void *arg)
@@ -337,12 +397,29 @@ static int compare_nodes(const void *a, const void *b, void *arg)
 	const struct builder *builder = arg;
 	const struct kb_pair *pairs = kb_pair_index__pairs(builder->index);
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	bool by_total = builder->opts->order == KB_TREE_BY_TOTAL;
 
 	if (pairs[x].first != pairs[y].first)
 		return pairs[x].first < pairs[y].first ? -1 : 1;
-	if (builder->opts->order == KB_TREE_BY_TOTAL && builder->total[x] != builder->total[y])
-		return builder->total[x] > builder->total[y] ? -1 : 1;
+	if (by_total && weight(builder, x) != weight(builder, y))
+		return weight(builder, x) > weight(builder, y) ? -1 : 1;
 	return (pairs[x].second > pairs[y].second) - (pairs[x].second < pairs[y].second);
+}
+
+static void store_node(struct builder *b, uint32_t node, const uint32_t *place)
+{
+	struct kb_pair pair = kb_pair_index__pairs(b->index)[node];
+	const struct side *side = &b->sides[PROFILE], *baseline = &b->sides[BASELINE];
+
+	b->tree->nodes[place[node]] = (struct kb_tree_node){
+		.parent = pair.first ? place[pair.first - 1] : KB_ID_NONE,
+		.label = pair.second,
+		.self = side->self[node],
+		.total = side->total[node],
+	};
+	if (b->tree->baseline)
+		b->tree->baseline[place[node]] =
+			(struct kb_tree_cost){ baseline->self[node], baseline->total[node] };
 }
 
 /* sorted, size and place have a value for each of n merged nodes. */
@@ -367,27 +444,55 @@ static void number_in_preorder(struct builder *b, uint32_t n, uint32_t *sorted, 
 			next = place[parent - 1] + 1;
 		place[node] = next;
 		next += size[node];
-		b->tree->nodes[place[node]] = (struct kb_tree_node){
-			.parent = parent ? place[parent - 1] : KB_ID_NONE,
-			.label = pairs[node].second,
-			.self = b->self[node],
-			.total = b->total[node],
-		};
+		store_node(b, node, place);
 	}
+}
+
+static int compare_tree_samples(const void *a, const void *b)
+{
+	const struct kb_tree_sample *x = a, *y = b;
+
+	if (x->thread != y->thread)
+		return x->thread < y->thread ? -1 : 1;
+	return (x->node > y->node) - (x->node < y->node);
+}
+
+/* Stacks that read the same may be several of a thread's samples. */
+static void order_samples(struct kb_tree *tree, const uint32_t *place)
+{
+	struct kb_tree_sample *samples = tree->samples;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < tree->n_samples; i++)
+		samples[i].node = place[samples[i].node];
+	if (tree->n_samples)
+		qsort(samples, tree->n_samples, sizeof(*samples), compare_tree_samples);
+	for (uint32_t i = 0; i < tree->n_samples; i++) {
+		if (n && !compare_tree_samples(&samples[n - 1], &samples[i]))
+			samples[n - 1].count += samples[i].count;
+		else
+			samples[n++] = samples[i];
+	}
+	tree->n_samples = n;
 }
 
 static struct kb_error *order_nodes(struct builder *b)
 {
 	uint32_t n = kb_pair_index__count(b->index);
 	uint32_t *work = alloc_array((size_t)n * 3, sizeof(*work));
+	struct kb_tree *tree = b->tree;
 
-	b->tree->nodes = alloc_array(n, sizeof(*b->tree->nodes));
-	if (!work || !b->tree->nodes) {
+	tree->nodes = alloc_array(n, sizeof(*tree->nodes));
+	if (b->n_sides > 1)
+		tree->baseline = alloc_array(n, sizeof(*tree->baseline));
+	if (!work || !tree->nodes || (b->n_sides > 1 && !tree->baseline)) {
 		free(work);
 		return kb_error__no_memory();
 	}
-	b->tree->n_nodes = n;
+	tree->n_nodes = n;
 	number_in_preorder(b, n, work, work + n, work + 2 * (size_t)n);
+	if (tree->samples)
+		order_samples(tree, work + 2 * (size_t)n);
 	free(work);
 	return NULL;
 }
@@ -397,28 +502,42 @@ static struct kb_error *build(struct builder *b)
 	KB_TRY(make_labels(b));
 	KB_TRY(rank_labels(b));
 	KB_TRY(merge_stacks(b));
-	KB_TRY(sum_totals(b));
+	for (uint32_t i = 0; i < b->n_sides; i++)
+		KB_TRY(sum_totals(b, &b->sides[i]));
+	b->tree->total = b->sides[PROFILE].total_of_roots;
+	b->tree->baseline_total = b->sides[BASELINE].total_of_roots;
 	return order_nodes(b);
+}
+
+static void free_side(struct side *side)
+{
+	free(side->label_of_frame);
+	free(side->merged);
+	free(side->group);
+	free(side->path);
+	free(side->self);
+	free(side->total);
 }
 
 struct kb_error *kb_tree__create(const struct kb_profile *profile, const struct kb_tree_opts *opts,
 				 struct kb_tree **tree)
 {
-	struct builder b = { .profile = profile, .opts = opts };
+	struct builder b = {
+		.opts = opts,
+		.sides = { [PROFILE] = { .profile = profile },
+			   [BASELINE] = { .profile = opts->baseline } },
+		.n_sides = opts->baseline ? 2 : 1,
+	};
 	struct kb_error *err;
 
 	b.tree = calloc(1, sizeof(*b.tree));
 	if (!b.tree)
 		return kb_error__no_memory();
 	err = build(&b);
-	free(b.label_of_frame);
 	free(b.rank);
 	kb_pair_index__destroy(b.index);
-	free(b.merged);
-	free(b.group);
-	free(b.path);
-	free(b.self);
-	free(b.total);
+	for (uint32_t i = 0; i < N_SIDES; i++)
+		free_side(&b.sides[i]);
 	if (err) {
 		kb_tree__destroy(b.tree);
 		return err;
@@ -433,5 +552,7 @@ void kb_tree__destroy(struct kb_tree *tree)
 		return;
 	free(tree->nodes);
 	free(tree->labels);
+	free(tree->samples);
+	free(tree->baseline);
 	free(tree);
 }

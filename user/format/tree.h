@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/error.h"
+#include "format/label.h"
 #include "keelback/profile.h"
 
 /*
@@ -13,29 +14,6 @@
  * in preorder, so that one pass over the array visits every stack. Nodes without
  * samples below them are left out.
  */
-enum kb_label_kind {
-	KB_LABEL_FRAME,	  /* function (file:line) */
-	KB_LABEL_MARKER,  /* only a name */
-	KB_LABEL_PROCESS, /* process PID comm */
-	KB_LABEL_THREAD,  /* thread TID name */
-	KB_LABEL_NATIVE,  /* symbol (ELF file) */
-	KB_LABEL_KERNEL,  /* symbol (kernel) */
-};
-
-/* What a node shows. Strings belong to the profile and are as the target wrote them. */
-struct kb_label {
-	enum kb_label_kind kind;
-	int32_t number;	  /* line, PID or TID; 0: no line known */
-	const char *name; /* function, comm or thread name */
-	const char *file; /* "" but for frames and native ones */
-};
-
-/* "process ", "thread " before number and name, else NULL. */
-const char *kb_label__group(const struct kb_label *label);
-/* What stands behind the name, before the line if there is one: the file, "kernel", "?" where a
- * file is missing; NULL where nothing does. */
-const char *kb_label__place(const struct kb_label *label);
-
 struct kb_tree_node {
 	uint32_t parent; /* smaller than the node's own index; KB_ID_NONE: a root */
 	uint32_t label;
@@ -53,22 +31,42 @@ struct kb_tree_opts {
 	bool threads;	/* root nodes for threads, below their process when both are asked for */
 	bool processes; /* root nodes for processes */
 	enum kb_tree_order order;
+	bool by_name; /* labels that differ in their line alone are one: a function that moved
+			 within its file */
+	bool samples; /* fill kb_tree.samples */
+	/* Its stacks are merged into the same tree. Processes and threads are told apart by their
+	 * names alone then, for their ids tell nothing of those of another run. */
+	const struct kb_profile *baseline;
 };
 
-/* Read only; free with kb_tree__destroy(). The profile must outlive it. */
+/* Samples of one thread whose leaf is one node. */
+struct kb_tree_sample {
+	uint32_t thread; /* of the profile */
+	uint32_t node;
+	uint64_t count;
+};
+
+struct kb_tree_cost {
+	uint64_t self, total;
+};
+
+/* Read only; free with kb_tree__destroy(). The profiles must outlive it. */
 struct kb_tree {
 	uint32_t n_nodes;
 	uint32_t n_labels;
+	uint32_t n_samples;
 	struct kb_tree_node *nodes; /* in preorder */
-	struct kb_label *labels;    /* in the order of kb_label__compare(), each once */
+	struct kb_label *labels;    /* in the order of kb_label__compare(), each once; with by_name
+				       the number is the profile's, else the baseline's */
 	uint64_t total;		    /* samples of all roots */
+	struct kb_tree_sample *samples; /* by thread, then node, each pair once; NULL: not asked for
+					 */
+	struct kb_tree_cost *baseline;	/* by node, of the baseline; NULL without one */
+	uint64_t baseline_total;
 };
 
 struct kb_error *kb_tree__create(const struct kb_profile *profile, const struct kb_tree_opts *opts,
 				 struct kb_tree **tree);
 void kb_tree__destroy(struct kb_tree *tree);
-
-/* By name, file, number, kind: a total order on what is shown. */
-int kb_label__compare(const struct kb_label *a, const struct kb_label *b);
 
 #endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <string.h>
+#include "format/label.h"
+
+int kb_label__compare(const struct kb_label *a, const struct kb_label *b)
+{
+	int diff = strcmp(a->name, b->name);
+
+	if (!diff)
+		diff = strcmp(a->file, b->file);
+	if (!diff)
+		diff = (int)a->kind - (int)b->kind;
+	if (!diff)
+		diff = (a->number > b->number) - (a->number < b->number);
+	return diff;
+}
+
+const char *kb_label__group(const struct kb_label *label)
+{
+	if (label->kind == KB_LABEL_PROCESS)
+		return "process ";
+	return label->kind == KB_LABEL_THREAD ? "thread " : NULL;
+}
+
+const char *kb_label__place(const struct kb_label *label)
+{
+	if (label->kind == KB_LABEL_KERNEL)
+		return "kernel";
+	if (label->kind != KB_LABEL_FRAME && label->kind != KB_LABEL_NATIVE)
+		return NULL;
+	return *label->file ? label->file : "?";
+}
