@@ -11,6 +11,7 @@
  * that are new, so the common case is a walk, a lookup and an addition.
  */
 #include "common/process.bpf.h"
+#include "native/unwind.bpf.h"
 #include "python/state.bpf.h"
 #include "python/walk.bpf.h"
 #include "stack.bpf.h"
@@ -131,6 +132,7 @@ static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 		status = kb_walk_frames(walk, layout, kb_stack_seed(proc));
 	if (status == KB_WALK_FRAME_UNREADABLE && kb_find_caller(walk, layout))
 		status = kb_walk_frames(walk, layout, kb_stack_seed(proc));
+	status = kb_native_complete(walk, proc, status);
 	if (status > KB_WALK_TRUNCATED) {
 		kb_count(kb_failure(status), 1);
 		return 0;

@@ -10,11 +10,30 @@ struct thread_struct {
  * such tracepoint. */
 #define KB_TICK_SECTION "tp_btf/local_timer_entry"
 
-/* The registers a uprobe is given. */
+/* The registers a uprobe is given, and those a thread had when it entered the kernel. */
 struct pt_regs {
-	unsigned long ip;
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, ip, sp;
 } KB_CORE;
 #define KB_INSTRUCTION_POINTER(regs) ((regs)->ip)
+
+/* Native stacks can be unwound on this processor. By DWARF's number of a register (psABI 1.0,
+ * figure 3.36) that code may have made a CFA of. */
+#define KB_NATIVE_REGISTER(regs, number)                                                           \
+	((number) == 0	  ? (regs)->ax                                                             \
+	 : (number) == 1  ? (regs)->dx                                                             \
+	 : (number) == 2  ? (regs)->cx                                                             \
+	 : (number) == 3  ? (regs)->bx                                                             \
+	 : (number) == 4  ? (regs)->si                                                             \
+	 : (number) == 5  ? (regs)->di                                                             \
+	 : (number) == 8  ? (regs)->r8                                                             \
+	 : (number) == 9  ? (regs)->r9                                                             \
+	 : (number) == 10 ? (regs)->r10                                                            \
+	 : (number) == 11 ? (regs)->r11                                                            \
+	 : (number) == 12 ? (regs)->r12                                                            \
+	 : (number) == 13 ? (regs)->r13                                                            \
+	 : (number) == 14 ? (regs)->r14                                                            \
+	 : (number) == 15 ? (regs)->r15                                                            \
+			  : 0)
 
 /* A system call and clone() both store the FS base here at once, so it is right for a running
  * thread. */

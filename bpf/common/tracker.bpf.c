@@ -10,6 +10,7 @@
  * derives the load bias from the instruction pointer and sets the process up.
  */
 #include "common/process.bpf.h"
+#include "native/unwind.bpf.h"
 #include "python/tls.bpf.h"
 
 /*
@@ -93,6 +94,8 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	copy.start_time = child->start_boottime;
 	copy.pending = 0;
 	publish(child, &copy);
+	if (config.want & KB_WANT_NATIVE)
+		kb_native_forked(proc->id, copy.id);
 	return 0;
 }
 

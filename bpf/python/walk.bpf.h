@@ -68,6 +68,14 @@ static __always_inline kb_u64 kb_walk_mix(kb_u64 hash, kb_u64 word)
 	return h ^ (h >> 29);
 }
 
+/* A stack without Python frames, to which a tail may be appended. */
+static __always_inline void kb_walk_clear(struct kb_walk *walk, kb_u32 seed)
+{
+	walk->n_frames = 0;
+	walk->head.n_words = 0;
+	walk->head.hash = kb_walk_mix(0, seed);
+}
+
 /*
  * Appends a word to the tail of a walked stack and to its hash: what is appended tells stacks
  * apart. Beyond KB_WORDS_MAX it is dropped, so ask for room before a section of several words.

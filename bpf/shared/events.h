@@ -35,10 +35,11 @@ enum kb_word_kind {
 	KB_WORD_GC = 3,		 /* a collection is running */
 	KB_WORD_INTERPRETER = 4, /* value: id of the sub-interpreter, when not the main one */
 	KB_WORD_HOLDER = 5,	 /* value: n; the GIL holder's n frames follow, leaf first */
-	KB_WORD_NATIVE = 6,	 /* value: n; n user-space addresses follow, leaf first */
-	KB_WORD_KERNEL = 7,	 /* value: n; n kernel addresses follow, leaf first */
-	KB_WORD_TASK = 8,	 /* value: n; addresses of n asyncio tasks follow: the running one,
-				    then those that wait for it */
+	KB_WORD_NATIVE = 6, /* value: n; n user-space addresses follow, leaf first: return addresses
+			       (the first too), and 0 where the stack goes on unseen */
+	KB_WORD_KERNEL = 7, /* value: n; n kernel addresses follow, leaf first */
+	KB_WORD_TASK = 8,   /* value: n; addresses of n asyncio tasks follow: the running one,
+			       then those that wait for it */
 };
 #define KB_WORD(kind, value) ((kb_u64)(kind) << 12 | (value))
 #define KB_WORD_IS(word)     (!((word) >> KB_LASTI_BITS) && (word) != KB_LASTI_UNKNOWN)
@@ -50,7 +51,7 @@ enum kb_word_kind {
 #define KB_FRAMES_MAX                                                                              \
 	2048 /* Python's default recursion limit is 1,000; a per-CPU value ends at 32 kB */
 /*
- * Words behind the root frame: 128 native and 127 kernel addresses (perf's own limit) and a
+ * Words behind the root frame: 127 kernel addresses (perf's own limit), native addresses and a
  * holder's stack of some depth. A stack whose frames take all of their room still has its tail.
  */
 #define KB_TAIL_MAX  512
@@ -184,6 +185,8 @@ enum kb_notice_kind {
 	KB_NOTICE_EXIT = 3,    /* a followed process ended */
 	KB_NOTICE_DATA = 4,    /* the data ring or a table fills: drain now */
 	KB_NOTICE_CODE = 5,    /* a code object that is not in memory, and wants to be read soon */
+	KB_NOTICE_MAPS = 6,    /* native code in no mapping that user space has told of */
+	KB_NOTICE_TABLE = 7,   /* a stack ended in an image without its table */
 };
 
 struct kb_notice {
@@ -193,10 +196,11 @@ struct kb_notice {
 	union {
 		kb_u64 exe_inode; /* exec */
 		kb_u64 code;	  /* code: its address */
+		kb_u64 image;	  /* table: its place among the tables */
 	};
 	union {
 		kb_u32 exe_device; /* exec: kernel's dev_t */
-		kb_u32 proc;	   /* code: process id */
+		kb_u32 proc;	   /* code, maps: process id */
 	};
 	kb_u32 reserved;
 };

@@ -35,7 +35,16 @@
 	X(LOST_STACK, "lost_stack", FAILED, "stack counted but its frames did not arrive")         \
 	X(UNNAMED_FRAMES, "unnamed_frames", NOTE, "frames shown by address: name not readable")    \
 	X(LOST_EVENTS, "lost_events", NOTE, "process events that did not fit the ring")            \
-	X(OTHER_STATE, "other_state", NOTE, "samples in another state than the mode's")
+	X(OTHER_STATE, "other_state", NOTE, "samples in another state than the mode's")            \
+	X(NATIVE_NOT_READY, "native_not_ready", NOTE,                                              \
+	  "native stacks cut short: mappings or tables were not read yet")                         \
+	X(NATIVE_NO_TABLE, "native_no_table", NOTE,                                                \
+	  "native stacks cut short: code without unwind information")                              \
+	X(NATIVE_UNREADABLE, "native_unreadable", NOTE,                                            \
+	  "native stacks cut short: what lies on the stack is no caller")                          \
+	X(NATIVE_TRUNCATED, "native_truncated", NOTE, "native stacks deeper than the limit")       \
+	X(NATIVE_UNMATCHED, "native_unmatched", NOTE,                                              \
+	  "stacks whose native and Python frames do not go together: native ones are on top")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

@@ -126,6 +126,20 @@ static void test_every_configuration_loads(void **state)
 	}
 }
 
+static void test_every_wish_loads(void **state)
+{
+	static const uint32_t wishes[] = { KB_WANT_NATIVE, KB_WANT_KERNEL,
+					   KB_WANT_NATIVE | KB_WANT_KERNEL };
+
+	need_root();
+	kb_load__prepare();
+	for (unsigned i = 0; i < sizeof(wishes) / sizeof(*wishes) * 4; i++) {
+		struct kb_config config = { .self_tgid = getpid(), .want = wishes[i / 4] };
+
+		load_configuration(&config, i & 1, i & 2);
+	}
+}
+
 static void test_verifier_budgets(void **state)
 {
 	bool over = false;
@@ -298,6 +312,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_configuration_loads),
+		cmocka_unit_test(test_every_wish_loads),
 		cmocka_unit_test(test_verifier_budgets),
 		cmocka_unit_test(test_followed_processes_vanish),
 		cmocka_unit_test(test_all_processes_vanish),
