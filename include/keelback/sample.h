@@ -20,6 +20,13 @@ extern "C" {
  * Not thread-safe: one thread drives a session. A session needs root or the
  * capabilities that kb_doctor names; KB_STATUS_UNSUPPORTED says what is missing.
  */
+/*
+ * Without another choice waits from 1 µs on are accounted. Leaving a CPU and coming back to it
+ * takes the kernel longer than that, so nothing is left out; a longer minimum leaves out what is
+ * many and little.
+ */
+#define KB_WAIT_MIN_NS 1000
+
 #define KB_RATE_MAX 20000 /* Hz; an interrupt costs up to 20 µs in a virtual machine */
 
 struct kb_sample_opts {
@@ -30,6 +37,8 @@ struct kb_sample_opts {
 	bool software;	       /* cpu-clock even where a PMU could count cycles */
 	const char *recording; /* path to record to while sampling, or NULL */
 	unsigned drain_ms;     /* how often the kernel's maps are drained; 0: 1,000 */
+	enum kb_sample_mode mode;
+	uint64_t wait_min_ns; /* modes of waiting: shorter waits are only counted; 0: 1,000 */
 };
 
 struct kb_sampler;

@@ -28,13 +28,14 @@ _keelback() {
 	-p | --pid)
 		mapfile -t COMPREPLY < <(compgen -W "$(keelback ps -q 2>/dev/null | sed -n 's/^\([0-9]*\) .*/\1/p')" -- "$current")
 		;;
+	--mode) mapfile -t COMPREPLY < <(compgen -W "cpu wall gil gil-wait exception" -- "$current") ;;
 	--color) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$current") ;;
 	-r | --rate) mapfile -t COMPREPLY < <(compgen -W "tick 100 1000 10000" -- "$current") ;;
 	--sort)
 		mapfile -t COMPREPLY < <(compgen -W "nsamples tottime cumtime sample-pct cumul-pct nsamples-cumul name" -- "$current")
 		;;
 	--cgroup) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
-	-d | --duration | -t | --tid | --limit | --container) ;;
+	-d | --duration | --min-wait | -t | --tid | --limit | --container) ;;
 	-o | --output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	*)
 		case $current in

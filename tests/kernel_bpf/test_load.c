@@ -34,7 +34,7 @@ static const struct {
 	{ "on_clock", 110000 },
 	{ "on_tick", 110000 },
 	{ "on_clock_empty", 2 }, /* the yardstick of benchmarks: nothing at all */
-	{ "on_interpreter_init", 610 },
+	{ "on_interpreter_init", 1060 },
 	{ "on_fork", 335 },
 	{ "on_exec", 210 },
 	{ "on_exit", 105 },

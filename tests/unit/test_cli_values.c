@@ -48,6 +48,40 @@ static void test_integer(void **state)
 	assert_int_equal(value, 1000);
 }
 
+static void test_duration(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t ns;
+	} good[] = {
+		{ "1ns", 1 },	      { "50us", 50000 },	  { "2ms", 2000000 },
+		{ "1s", 1000000000 }, { "1000s", 1000000000000 }, { "1000000ms", 1000000000000 }
+	};
+	static const char *const bad[] = { "",
+					   "1",
+					   "us",
+					   "0us",
+					   "-1us",
+					   "1.5ms",
+					   "1 ms",
+					   "1msx",
+					   "1us ",
+					   "1001s",
+					   "1m",
+					   "ms1",
+					   "99999999999999999999ns" };
+	uint64_t ns = 0;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_null(kb_value__duration("--x", good[i].text, &ns));
+		assert_int_equal(ns, good[i].ns);
+	}
+	ns = 77;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_refused(kb_value__duration("--x", bad[i], &ns));
+	assert_int_equal(ns, 77);
+}
+
 static void test_seconds(void **state)
 {
 	static const char *const bad[] = { "",
@@ -173,7 +207,7 @@ int main(void)
 		cmocka_unit_test(test_integer), cmocka_unit_test(test_seconds),
 		cmocka_unit_test(test_pids),	cmocka_unit_test(test_too_many_pids),
 		cmocka_unit_test(test_rate),	cmocka_unit_test(test_choice),
-		cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_nearest), cmocka_unit_test(test_duration),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

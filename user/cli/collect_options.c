@@ -6,6 +6,8 @@
 /* Options without a letter. */
 enum {
 	KEY_NO_JITTER = 256,
+	KEY_MODE,
+	KEY_MIN_WAIT,
 };
 
 static const struct argp_option options[] = {
@@ -18,8 +20,27 @@ static const struct argp_option options[] = {
 	{ "no-jitter", KEY_NO_JITTER, NULL, 0,
 	  "Sample at a constant period: it may beat with what the program does", 0 },
 	{ "tid", 't', "TID", 0, "Only this thread, by host TID", 0 },
+	{ "mode", KEY_MODE, "MODE", 0,
+	  "What is profiled. cpu (default): running threads; wall: running and waiting ones; gil: "
+	  "only while holding the GIL; gil-wait: waits for the GIL, with the stack of who holds "
+	  "it; "
+	  "exception: only while an exception is raised or handled",
+	  0 },
+	{ "min-wait", KEY_MIN_WAIT, "DURATION", 0,
+	  "With --mode wall and gil-wait: only count shorter waits, such as 100us or 1ms "
+	  "(default: 1us)",
+	  0 },
 	{},
 };
+
+static struct kb_error *parse_mode(const char *text, struct kb_collect_args *args)
+{
+	const char *names[16] = { NULL };
+
+	for (int i = 0; i < 15 && kb_sample_mode__name(i); i++)
+		names[i] = kb_sample_mode__name(i);
+	return kb_value__choice("--mode", text, names, &args->mode);
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -31,6 +52,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'r':
 		return kb_cli__fail(state,
 				    kb_value__rate("--rate", arg, &args->tick, &args->rate_hz));
+	case KEY_MODE:
+		return kb_cli__fail(state, parse_mode(arg, args));
+	case KEY_MIN_WAIT:
+		return kb_cli__fail(state,
+				    kb_value__duration("--min-wait", arg, &args->wait_min_ns));
 	case KEY_NO_JITTER:
 		args->no_jitter = true;
 		return 0;
@@ -49,6 +75,11 @@ struct kb_error *kb_collect_args__check(const struct kb_collect_args *args)
 	if (args->no_jitter && args->tick)
 		return kb_usage("--no-jitter does not go with --rate tick, which has no period of "
 				"its own");
+	if (args->mode == KB_MODE_GIL_WAIT && (args->rate_hz || args->tick || args->no_jitter))
+		return kb_usage("--mode gil-wait takes no samples: %s does not go with it",
+				args->no_jitter ? "--no-jitter" : "--rate");
+	if (args->wait_min_ns && args->mode != KB_MODE_WALL && args->mode != KB_MODE_GIL_WAIT)
+		return kb_usage("--min-wait needs --mode wall or gil-wait");
 	return NULL;
 }
 
@@ -59,5 +90,7 @@ struct kb_sample_opts kb_collect_args__opts(const struct kb_collect_args *args)
 		.tick = args->tick,
 		.rate_hz = args->rate_hz,
 		.no_jitter = args->no_jitter,
+		.mode = args->mode,
+		.wait_min_ns = args->wait_min_ns,
 	};
 }

@@ -47,14 +47,16 @@ extern const struct argp kb_target_only_argp; /* without -- COMMAND */
 struct kb_target_opts kb_target_args__opts(const struct kb_target_args *args);
 void kb_target_args__free(struct kb_target_args *args);
 
-/* How a session samples, for every command that has one: -d -r --no-jitter -t. A new option of
- * struct kb_sample_opts belongs here, so that all of them have it. */
+/* How a session samples, for every command that has one: -d -r --no-jitter -t --mode --min-wait. A
+ * new option of struct kb_sample_opts belongs here, so that all of them have it. */
 struct kb_collect_args {
 	double duration; /* seconds, 0: without end */
 	bool tick;
 	unsigned rate_hz; /* 0: the default of the target's kind */
 	bool no_jitter;
-	long tid; /* 0: all threads */
+	long tid;	      /* 0: all threads */
+	int mode;	      /* enum kb_sample_mode */
+	uint64_t wait_min_ns; /* 0: the default */
 };
 extern const struct argp kb_collect_argp;
 

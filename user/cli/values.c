@@ -7,9 +7,10 @@
 #include "cli/values.h"
 #include "keelback/sample.h"
 
-#define PIDS_MAX    4096 /* what a target takes */
-#define DIGITS_MAX  15	 /* no double and no long overflows below */
-#define SECONDS_MIN 0.001
+#define PIDS_MAX	4096 /* what a target takes */
+#define DIGITS_MAX	15   /* no double and no long overflows below */
+#define SECONDS_MIN	0.001
+#define DURATION_NS_MAX 1000000000000 /* 1000 s */
 
 /* Digits only, at least one. */
 static bool parse_digits(const char *text, size_t size, long *value)
@@ -60,6 +61,26 @@ struct kb_error *kb_value__seconds(const char *option, const char *text, double 
 				KB_SECONDS_MAX);
 	*seconds = value;
 	return NULL;
+}
+
+struct kb_error *kb_value__duration(const char *option, const char *text, uint64_t *ns)
+{
+	static const struct {
+		const char *name;
+		long ns;
+	} units[] = { { "ns", 1 }, { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 } };
+	size_t digits = strspn(text, "0123456789");
+	long value;
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
+		if (strcmp(text + digits, units[i].name))
+			continue;
+		if (!parse_in_range(text, digits, 1, DURATION_NS_MAX / units[i].ns, &value))
+			return kb_usage("%s: '%s' is not from 1ns to 1000s", option, text);
+		*ns = (uint64_t)value * units[i].ns;
+		return NULL;
+	}
+	return kb_usage("%s: '%s' is not a duration such as 50us, 2ms or 1s", option, text);
 }
 
 static struct kb_error *add_pid(pid_t pid, pid_t **pids, size_t *n)

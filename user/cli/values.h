@@ -3,6 +3,7 @@
 #define KB_CLI_VALUES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include "keelback/error.h"
@@ -19,6 +20,9 @@ struct kb_error *kb_value__integer(const char *option, const char *text, long mi
 
 /* 0.001 to KB_SECONDS_MAX, with or without a fraction. */
 struct kb_error *kb_value__seconds(const char *option, const char *text, double *seconds);
+
+/* Digits and ns, us, ms or s; at most 1000s. */
+struct kb_error *kb_value__duration(const char *option, const char *text, uint64_t *ns);
 
 /* PID[,PID…], added to the list (free(*pids)). */
 struct kb_error *kb_value__pids(const char *option, const char *text, pid_t **pids, size_t *n);

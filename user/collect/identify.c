@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "collect/command_path.h"
 #include "collect/identify.h"
+#include "collect/mode.h"
 #include "system/memory.h"
 
 #define FILES_MAX 4096 /* as the image cache */
@@ -37,6 +38,7 @@ struct kb_identifier {
 	struct kb_sample_programs *programs;
 	struct kb_ingest *ingest;
 	struct kb_image_cache *images;
+	enum kb_sample_mode mode;
 	/*
 	 * Containers have the same interpreter in many files: one image in the kernel stands
 	 * for all files with its build id. Places are those of the image cache.
@@ -84,6 +86,11 @@ void kb_identifier__set_ingest(struct kb_identifier *id, struct kb_ingest *inges
 	id->ingest = ingest;
 }
 
+void kb_identifier__set_mode(struct kb_identifier *id, enum kb_sample_mode mode)
+{
+	id->mode = mode;
+}
+
 static const struct kb_image_info *image_at(const struct kb_identifier *id, uint32_t image)
 {
 	return image < id->n_images ? kb_image_cache__at(id->images, id->file_of[image]) : NULL;
@@ -116,6 +123,7 @@ static struct kb_error *publish_image(struct kb_identifier *id, uint32_t file, c
 		return kb_failed("more than %d files with interpreters", FILES_MAX);
 	if (id->image_of[file])
 		return NULL;
+	KB_TRY(kb_mode__check(id->mode, info));
 	image.id = image.layout = choose_image(id, file);
 	for (uint32_t i = 0; i < info->n_init; i++)
 		image.init[i] = info->init_address[i];

@@ -24,6 +24,8 @@ struct kb_error *kb_identifier__create(const struct kb_target *target,
 void kb_identifier__destroy(struct kb_identifier *identifier);
 /* Where processes are entered; set once before anything is identified. */
 void kb_identifier__set_ingest(struct kb_identifier *identifier, struct kb_ingest *ingest);
+/* Interpreters that cannot be observed in this mode are refused; set once likewise. */
+void kb_identifier__set_mode(struct kb_identifier *identifier, enum kb_sample_mode mode);
 
 enum kb_identity { KB_IS_PYTHON, KB_IS_NOT_PYTHON, KB_IS_GONE, KB_IS_UNSUPPORTED };
 

@@ -21,6 +21,7 @@
 #include "collect/identify.h"
 #include "collect/ingest.h"
 #include "collect/launch.h"
+#include "collect/mode.h"
 #include "collect/present.h"
 #include "collect/target.h"
 #include "collect/wake.h"
@@ -91,6 +92,13 @@ static struct kb_error *choose_clock(struct kb_sampler *s)
 	if (opts->drain_ms > DRAIN_MS_MAX)
 		return kb_usage("drain interval %u ms is too long: at most %d", opts->drain_ms,
 				DRAIN_MS_MAX);
+	if (!kb_sample_mode__name(opts->mode))
+		return kb_usage("there is no sampling mode %d", opts->mode);
+	if (kb_mode__of_time(opts->mode))
+		return kb_unsupported("--mode %s is not available",
+				      kb_sample_mode__name(opts->mode));
+	if (!opts->wait_min_ns)
+		opts->wait_min_ns = KB_WAIT_MIN_NS;
 	if (!opts->drain_ms)
 		opts->drain_ms = DRAIN_MS;
 	return NULL;
@@ -136,6 +144,8 @@ static struct kb_error *load_programs(struct kb_sampler *s)
 		.tick_min_ns = tick_ns() / 4 * 3,
 		.stacks_high = opts.counts_max / 4 * 3,
 		.ring_high = DATA_BYTES / 4,
+		.mode = s->opts.mode,
+		.wait_min_ns = s->opts.wait_min_ns,
 	};
 	return kb_sample_programs__create(&opts, &s->programs);
 }
@@ -168,6 +178,8 @@ static struct kb_error *set_meta(struct kb_sampler *s)
 		     : s->clock && kb_clock__is_cycles(s->clock) ? KB_CLOCK_CYCLES
 								 : KB_CLOCK_CPU;
 	meta.jitter = !s->opts.tick && !s->opts.no_jitter;
+	meta.mode = s->opts.mode;
+	meta.unit = kb_mode__of_time(s->opts.mode) ? KB_UNIT_NS : KB_UNIT_SAMPLES;
 	uname(&name);
 	meta.host = name.nodename;
 	meta.kernel = name.release;
@@ -202,6 +214,7 @@ static struct kb_error *create(struct kb_sampler *s)
 	ingest.context = s->identifier;
 	KB_TRY(kb_ingest__create(&ingest, &s->ingest));
 	kb_identifier__set_ingest(s->identifier, s->ingest);
+	kb_identifier__set_mode(s->identifier, s->opts.mode);
 	return open_recording(s);
 }
 
