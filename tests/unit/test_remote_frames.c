@@ -5,51 +5,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <string.h>
-#include "base/error.h"
 #include "python/linetable.h"
 #include "python/remote_code.h"
 #include "python/remote_frames.h"
-#include "python/remote_threads.h"
-#include "unit/pythons.h"
-
-static struct python pythons[PYTHONS_MAX];
-static size_t n_pythons;
-static struct kb_image_cache *cache;
-
-static void ok(struct kb_error *err)
-{
-	if (err)
-		fail_msg("%s", kb_error__text(err));
-}
-
-/* A process that runs a script, opened. */
-struct target {
-	pid_t pid;
-	struct kb_remote remote;
-	struct kb_remote_threads threads;
-};
-
-static void target__start(struct target *target, const struct python *python, const char *script)
-{
-	struct kb_interpreter interp;
-	bool found = false;
-
-	memset(target, 0, sizeof(*target));
-	target->pid = python__spawn(python, script);
-	if (target->pid < 0)
-		fail_msg("%s%s does not start", python->root, python->path);
-	ok(kb_interpreter__find(cache, target->pid, &found, &interp));
-	assert_true(found && interp.initialized);
-	ok(kb_remote__open(target->pid, &interp, &target->remote));
-	ok(kb_remote_threads__read(&target->remote, &target->threads));
-}
-
-static void target__end(struct target *target)
-{
-	kb_remote_threads__free(&target->threads);
-	kb_remote__close(&target->remote);
-	python__kill(target->pid);
-}
+#include "unit/remote_target.h"
 
 /* "name:line name:line …", leaf first; empty when the thread could not be read within a second. */
 static void stack_text(struct target *target, const struct kb_remote_thread *thread, char *text,
@@ -79,10 +38,6 @@ static void stack_text(struct target *target, const struct kb_remote_thread *thr
 	}
 	kb_remote_stack__free(&stack);
 }
-
-#define EACH(python)                                                                               \
-	for (const struct python *python = pythons; python < pythons + n_pythons; python++)        \
-		if (python__runs(python))
 
 static void test_stack(void **state)
 {
@@ -116,7 +71,8 @@ static void test_threads(void **state)
 		"event = threading.Event()\n"
 		"class W:\n"
 		"    def work(self): event.wait()\n"
-		"ts = [threading.Thread(target=W().work, daemon=True) for _ in range(5)]\n"
+		"ts = [threading.Thread(target=W().work, daemon=True, name='w\\xf6rker %d' % n) "
+		"for n in range(5)]\n"
 		"for t in ts: t.start()\n"
 		"def busy():\n"
 		"    while True: pass\n"
@@ -134,6 +90,12 @@ static void test_threads(void **state)
 
 		target__start(&target, python, script);
 		assert_int_equal(target.threads.n, 7);
+		kb_remote_threads__names(&target.remote, &target.threads);
+		assert_string_equal(target.threads.threads[6].name, "MainThread");
+		for (uint32_t i = 1; i < 6; i++) {
+			snprintf(text, sizeof(text), "w\u00f6rker %u", 5 - i);
+			assert_string_equal(target.threads.threads[i].name, text);
+		}
 		for (uint32_t i = 0; i < 7; i++) {
 			struct kb_remote_thread *thread = &target.threads.threads[i];
 

@@ -16,6 +16,8 @@ struct kb_object_layout {
 
 	uint32_t var_size; /* ob_size of every PyVarObject */
 	uint32_t type_name, type_basicsize, type_itemsize, type_flags, type_dictoffset;
+	uint32_t type_dict; /* of heap types; from 3.12 the interpreter may have that of others */
+	uint32_t type_base;
 	uint32_t type_cached_keys, type_qualname; /* heap types only */
 
 	uint32_t frame_localsplus, frame_locals, frame_globals;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "bpf/shared/layout.h"
+#include "system/pages.h"
 
 /* A code object read from a live process. */
 struct kb_remote_code {
@@ -23,6 +24,9 @@ struct kb_remote_code {
  */
 bool kb_remote_code__read(pid_t pid, const struct kb_layout *layout, uint64_t code_type,
 			  uint64_t address, struct kb_remote_code *code);
+/* The same for many objects of one process. */
+bool kb_remote_code__read_pages(struct kb_pages *pages, const struct kb_layout *layout,
+				uint64_t code_type, uint64_t address, struct kb_remote_code *code);
 void kb_remote_code__free(struct kb_remote_code *code);
 
 #endif

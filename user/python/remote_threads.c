@@ -274,6 +274,8 @@ struct kb_error *kb_remote_threads__read(struct kb_remote *remote, struct kb_rem
 
 void kb_remote_threads__free(struct kb_remote_threads *threads)
 {
+	for (uint32_t i = 0; i < threads->n; i++)
+		free(threads->threads[i].name);
 	free(threads->threads);
 	memset(threads, 0, sizeof(*threads));
 }

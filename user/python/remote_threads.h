@@ -18,6 +18,8 @@ struct kb_remote_thread {
 	bool holds_gil; /* of its interpreter, at the time of reading; never in free-threaded builds
 			 */
 	bool collecting; /* holds it, and a garbage collection runs */
+	char *name; /* threading.Thread.name, UTF-8; NULL: none, or kb_remote_threads__names() not
+		       called */
 };
 
 struct kb_remote_threads {
@@ -33,6 +35,11 @@ struct kb_remote_threads {
  */
 struct kb_error *kb_remote_threads__read(struct kb_remote *remote,
 					 struct kb_remote_threads *threads);
+/*
+ * Fills in the names that Python's own threads have: threading._active of each interpreter. Threads
+ * that were not started by threading, or whose entry was being changed, stay without one.
+ */
+void kb_remote_threads__names(struct kb_remote *remote, struct kb_remote_threads *threads);
 void kb_remote_threads__free(struct kb_remote_threads *threads);
 
 #endif
