@@ -40,9 +40,11 @@ endif
 
 # ---------------------------------------------------------------- flags
 
-PKGS := libbpf libelf libdw zlib libzstd capstone json-c
+PKGS := libbpf libelf libdw liblzma zlib libzstd capstone json-c
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+# Without a pkg-config file.
+OTHER_LIBS := -liberty -lm
 
 OPT ?= -O2
 WARN := -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wshadow \
@@ -147,12 +149,12 @@ $(B)/libkeelback.a: $(LIB_OBJ)
 $(B)/libkeelback.so: $(LIB_OBJ) include/libkeelback.map
 	$(call msg,LD,$@)
 	$(Q)$(CC) -shared -Wl,-soname,libkeelback.so.$(SOVERSION) -Wl,--version-script=include/libkeelback.map \
-		$(LDFLAGS_ALL) $(LIB_OBJ) -o $@ $(PKG_LIBS) -lm
+		$(LDFLAGS_ALL) $(LIB_OBJ) -o $@ $(PKG_LIBS) $(OTHER_LIBS)
 	$(Q)ln -sf libkeelback.so $@.$(SOVERSION)
 
 $(B)/keelback: $(CLI_OBJ) $(B)/libkeelback.a
 	$(call msg,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(CLI_OBJ) $(B)/libkeelback.a -o $@ $(PKG_LIBS) -lm
+	$(Q)$(CC) $(LDFLAGS_ALL) $(CLI_OBJ) $(B)/libkeelback.a -o $@ $(PKG_LIBS) $(OTHER_LIBS)
 
 $(B)/keelback.pc: include/keelback.pc.in Makefile
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCDIR@|$(INCDIR)|' \
@@ -162,7 +164,7 @@ $(B)/keelback.pc: include/keelback.pc.in Makefile
 $(B)/tests/%: tests/%.c $(B)/libkeelback.a
 	$(call msg,TEST,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests -Ibpf $(CFLAGS_ALL) -MMD -MP $< -o $@ $(LDFLAGS_ALL) $(B)/libkeelback.a -lcmocka $(PKG_LIBS) -lm
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests -Ibpf $(CFLAGS_ALL) -MMD -MP $< -o $@ $(LDFLAGS_ALL) $(B)/libkeelback.a -lcmocka $(PKG_LIBS) $(OTHER_LIBS)
 
 # Examples see only what is installed.
 $(B)/examples/%: examples/%.c $(B)/libkeelback.so
@@ -174,7 +176,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(LIB_SRC) | $(BPF_SKEL) $(EMBED_HDR)
 	$(call msg,FUZZ,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS_ALL) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-		$< $(LIB_SRC) -o $@ $(PKG_LIBS) -lm
+		$< $(LIB_SRC) -o $@ $(PKG_LIBS) $(OTHER_LIBS)
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(UNIT_BIN:=.d) $(HOST_BPF_BIN:=.d) $(KERNEL_BPF_BIN:=.d) $(BENCH_BIN:=.d) $(TOOLS_BIN:=.d)
 

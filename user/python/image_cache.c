@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uthash.h>
 #include "base/error.h"
 #include "python/image_cache.h"
 #include "system/arch.h"
 #include "system/elf_file.h"
+#include "system/file_key.h"
 
 /* Files remembered not to hold an interpreter; when there are more, all of these are forgotten. */
 #define OTHERS_MAX 16384
@@ -19,14 +19,8 @@
  */
 #define IMAGES_MAX 4096
 
-/* Which file it was: replacing or changing it changes one of these. */
-struct file_key {
-	uint64_t device, inode, size;
-	int64_t changed_s, changed_ns;
-};
-
 struct entry {
-	struct file_key key;
+	struct kb_file_key key;
 	struct kb_image_info *image; /* NULL: no interpreter, or a refused one */
 	uint32_t index;
 	bool needs_libpython;
@@ -87,21 +81,6 @@ static void forget_others(struct kb_image_cache *cache)
 	cache->n_others = 0;
 }
 
-static bool read_key(int fd, struct file_key *key)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
-		return false;
-	memset(key, 0, sizeof(*key));
-	key->device = st.st_dev;
-	key->inode = st.st_ino;
-	key->size = (uint64_t)st.st_size;
-	key->changed_s = st.st_ctim.tv_sec;
-	key->changed_ns = st.st_ctim.tv_nsec;
-	return true;
-}
-
 static bool links_libpython(int fd)
 {
 	struct kb_elf_file *file = NULL;
@@ -155,7 +134,7 @@ static struct kb_error *analyse(struct kb_image_cache *cache, int fd, const char
 }
 
 static struct kb_error *add(struct kb_image_cache *cache, int fd, const char *path,
-			    const struct file_key *key, struct entry **added)
+			    const struct kb_file_key *key, struct entry **added)
 {
 	struct entry *entry = calloc(1, sizeof(*entry));
 	struct kb_error *err;
@@ -179,9 +158,9 @@ struct kb_error *kb_image_cache__look(struct kb_image_cache *cache, int fd, cons
 				      struct kb_image_verdict *verdict)
 {
 	struct entry *entry;
-	struct file_key key;
+	struct kb_file_key key;
 
-	if (!read_key(fd, &key)) {
+	if (!kb_file_key__read(fd, &key)) {
 		*verdict = (struct kb_image_verdict){ 0 };
 		return NULL;
 	}

@@ -45,41 +45,6 @@ static void read_exe(struct search *search)
 		search->exe[(size_t)n - (sizeof(DELETED) - 1)] = '\0';
 }
 
-static int open_checked(const char *path, uint64_t inode)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
-
-	if (fd >= 0 && (fstat(fd, &st) || st.st_ino != inode)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/*
- * The file that a mapping shows, whatever its path has become. map_files works over mount
- * namespaces and for deleted files; where it is not allowed (it needs
- * CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE) the names of /proc are tried.
- */
-static int open_mapping(const struct search *search, const struct kb_map *map)
-{
-	char path[PATH_MAX];
-	int fd, n;
-
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, search->pid,
-		 map->start, map->end);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0 || (errno != EPERM && errno != EACCES))
-		return fd;
-	if (!strcmp(map->path, search->exe)) {
-		snprintf(path, sizeof(path), "/proc/%d/exe", search->pid);
-		return open_checked(path, map->inode);
-	}
-	n = snprintf(path, sizeof(path), "/proc/%d/root%s", search->pid, map->path);
-	return n > 0 && (size_t)n < sizeof(path) ? open_checked(path, map->inode) : -1;
-}
-
 static bool is_candidate(const struct search *search, const struct kb_map *map)
 {
 	return !map->offset && map->inode && map->path[0] == '/' &&
@@ -141,7 +106,7 @@ static struct kb_error *look_at_mapping(struct search *search, const struct kb_m
 {
 	struct kb_image_verdict verdict;
 	struct kb_error *err;
-	int fd = open_mapping(search, map);
+	int fd = kb_map__open(search->pid, map);
 
 	/* The process, or the mapping, is gone; or a file of a kind that we may not read. */
 	if (fd < 0)

@@ -3,6 +3,7 @@
 #define KB_SYMBOLS_SYMBOLIZER_H
 
 #include "symbols/module.h"
+#include "symbols/unwind_store.h"
 
 /*
  * Names of native code. For a module, in this order: its .symtab; that of its separate debug file
@@ -36,7 +37,10 @@ struct kb_symbol {
 };
 
 struct kb_symbolizer_opts {
-	size_t size;		/* of this struct */
+	size_t size; /* of this struct */
+	/* Has the ranges of functions, and must outlive the symbolizer; NULL: they are not known.
+	 */
+	struct kb_unwind_store *store;
 	const char *debug_root; /* NULL: /usr/lib/debug */
 	bool no_debug_files;	/* only what the modules themselves hold */
 	bool no_demangle;

@@ -24,7 +24,7 @@ struct kb_unwind_cache;
  */
 bool kb_unwind_cache__default_path(char path[PATH_MAX]);
 
-/* Creates missing directories with mode 0700. Fails when the directory cannot be made, is not the
+/* Creates the directory with mode 0700. Fails when the directory cannot be made, is not the
  * caller's own or can be written by others; the text says which. */
 struct kb_error *kb_unwind_cache__open(const char *path, uint64_t bytes_max,
 				       struct kb_unwind_cache **cache);

@@ -6,12 +6,9 @@
  */
 #include <dwarf.h>
 #include <elfutils/libdw.h>
-#include <fcntl.h>
 #include <gelf.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+#include "system/debug_file.h"
 #include "system/dwarf_info.h"
 
 /* Limits for what a hostile or damaged file can make us do; the largest CPython build is far below.
@@ -297,66 +294,9 @@ static bool search_file(struct search *search, const struct kb_elf_file *file)
 	return found;
 }
 
-static bool same_build(const struct kb_elf_file *a, const struct kb_elf_file *b)
+static bool search_separate(const struct kb_elf_file *debug, void *search)
 {
-	uint8_t x[20], y[20];
-	size_t n = kb_elf_file__build_id(a, x);
-
-	return n && n == kb_elf_file__build_id(b, y) && !memcmp(x, y, n);
-}
-
-static bool search_separate(struct search *search, const struct kb_elf_file *file, const char *path)
-{
-	struct kb_elf_file *debug = NULL;
-	bool found = false;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0)
-		return false;
-	kb_error__destroy(kb_elf_file__open(fd, &debug));
-	if (debug && same_build(file, debug))
-		found = search_file(search, debug);
-	kb_elf_file__close(debug);
-	close(fd);
-	return found;
-}
-
-static bool search_by_build_id(struct search *search, const struct kb_elf_file *file)
-{
-	char path[128];
-	uint8_t id[20];
-	size_t n = kb_elf_file__build_id(file, id);
-	int at;
-
-	if (n < 2)
-		return false;
-	at = snprintf(path, sizeof(path), "/usr/lib/debug/.build-id/%02x/", id[0]);
-	for (size_t i = 1; i < n; i++)
-		at += snprintf(path + at, sizeof(path) - at, "%02x", id[i]);
-	snprintf(path + at, sizeof(path) - at, ".debug");
-	return search_separate(search, file, path);
-}
-
-static bool search_by_link(struct search *search, const struct kb_elf_file *file, const char *path)
-{
-	static const char *const places[] = { "%.*s/%s", "%.*s/.debug/%s",
-					      "/usr/lib/debug%.*s/%s" };
-	const char *link = kb_elf_file__debug_link(file);
-	const char *slash = strrchr(path, '/');
-	char candidate[PATH_MAX];
-
-	if (!link || !slash || strchr(link, '/'))
-		return false;
-	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
-		int directory = (int)(slash - path);
-		int n;
-
-		n = snprintf(candidate, sizeof(candidate), places[i], directory, path, link);
-		if (n > 0 && (size_t)n < sizeof(candidate) &&
-		    search_separate(search, file, candidate))
-			return true;
-	}
-	return false;
+	return search_file(search, debug);
 }
 
 bool kb_dwarf_info__resolve(const struct kb_elf_file *file, const char *path,
@@ -374,6 +314,6 @@ bool kb_dwarf_info__resolve(const struct kb_elf_file *file, const char *path,
 		queries[i].found = false;
 		search.open += queries[i].type != NULL;
 	}
-	return search_file(&search, file) || search_by_build_id(&search, file) ||
-	       search_by_link(&search, file, path);
+	return search_file(&search, file) ||
+	       kb_debug_file__find(file, path, KB_DEBUG_ROOT, search_separate, &search);
 }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "base/error.h"
 #include "system/maps.h"
 
@@ -101,4 +105,44 @@ void kb_maps__free(struct kb_maps *maps)
 		free(maps->entries[i].path);
 	free(maps->entries);
 	*maps = (struct kb_maps){ 0 };
+}
+
+/* Only a regular file, and with `inode` only that one. */
+static int open_regular(const char *path, const uint64_t *inode)
+{
+	struct stat st;
+	int fd;
+
+	if (stat(path, &st))
+		return -1;
+	if (!S_ISREG(st.st_mode)) {
+		errno = EINVAL;
+		return -1;
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 && inode && (fstat(fd, &st) || st.st_ino != *inode)) {
+		close(fd);
+		errno = ENOENT;
+		return -1;
+	}
+	return fd;
+}
+
+int kb_map__open(pid_t pid, const struct kb_map *map)
+{
+	char path[PATH_MAX];
+	int fd, n;
+
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, pid, map->start,
+		 map->end);
+	fd = open_regular(path, NULL);
+	if (fd >= 0 || (errno != EPERM && errno != EACCES))
+		return fd;
+	n = snprintf(path, sizeof(path), "/proc/%d/root%s", pid, map->path);
+	fd = n > 0 && (size_t)n < sizeof(path) ? open_regular(path, &map->inode) : -1;
+	if (fd >= 0)
+		return fd;
+	/* The main executable has a name that outlives its file's. */
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return open_regular(path, &map->inode);
 }

@@ -34,6 +34,14 @@ struct kb_maps {
 bool kb_map__parse(const char *line, struct kb_map *map);
 
 /*
+ * Opens the file that a mapping shows, whatever its path has become. map_files works over mount
+ * namespaces and for deleted files; where it is not allowed (it needs
+ * CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE) the names of /proc are tried. -1, and errno: it cannot
+ * be opened, or is no regular file (to open a device can have consequences).
+ */
+int kb_map__open(pid_t pid, const struct kb_map *map);
+
+/*
  * Mappings of a process. Fails when it does not exist (any more), or may not be
  * looked at. A process without an address space (kernel thread, zombie) has none.
  */

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/options.h"
+#include "base/strpool.h"
+#include "symbols/display_name.h"
+#include "symbols/elf_symbols.h"
+#include "symbols/kernel_symbols.h"
+#include "symbols/perf_map.h"
+#include "symbols/symbolizer.h"
+#include "system/debug_file.h"
+
+/* Names in all; those of one large process have 2 MB. */
+#define NAME_BYTES_MAX (256u << 20)
+#define NAMES_MAX      (4u << 20)
+/* Processes with a map that are remembered; above, all are read again. */
+#define PROCESSES_MAX 1024
+#define REREAD_NS     KB_NS_PER_SECOND
+/* A kernel symbol has no size; the largest function has some 10 kB. */
+#define KERNEL_FUNCTION_MAX 65536
+
+static const char NAMES_FULL[] = "<too many names>";
+
+struct module_symbols {
+	bool loaded, ranges_asked;
+	enum kb_elf_symbols source;
+	struct kb_symbol_table table;
+	const struct kb_unwind_table *ranges; /* NULL: not known */
+};
+
+struct process_symbols {
+	pid_t pid;
+	uint64_t read_ns; /* when its map was last looked at */
+	struct kb_file_key key;
+	struct kb_symbol_table table;
+	UT_hash_handle hh;
+};
+
+struct kb_symbolizer {
+	struct kb_unwind_store *store;
+	char *debug_root; /* NULL: no debug files */
+	bool demangle;
+	struct kb_strpool *names;
+	struct module_symbols *modules; /* by module index */
+	const struct kb_module **held;	/* whose tables are held, by module index */
+	uint32_t n_modules;
+	struct process_symbols *processes;
+	bool kernel_loaded;
+	struct kb_symbol_table kernel;
+};
+
+struct kb_error *kb_symbolizer__create(const struct kb_symbolizer_opts *opts,
+				       struct kb_symbolizer **symbolizer)
+{
+	struct kb_symbolizer_opts own = { 0 };
+	struct kb_symbolizer *made;
+
+	if (opts)
+		KB_TRY(KB_COPY_OPTIONS(&own, opts));
+	made = calloc(1, sizeof(*made));
+	if (!made)
+		return kb_error__no_memory();
+	made->store = own.store;
+	made->demangle = !own.no_demangle;
+	made->names = kb_strpool__create(NAME_BYTES_MAX, NAMES_MAX);
+	if (!own.no_debug_files)
+		made->debug_root = strdup(own.debug_root ? own.debug_root : KB_DEBUG_ROOT);
+	if (!made->names || (!made->debug_root && !own.no_debug_files)) {
+		kb_symbolizer__destroy(made);
+		return kb_error__no_memory();
+	}
+	*symbolizer = made;
+	return NULL;
+}
+
+static void forget(struct kb_symbolizer *symbolizer, struct process_symbols *process)
+{
+	HASH_DEL(symbolizer->processes, process);
+	kb_symbol_table__free(&process->table);
+	free(process);
+}
+
+static void forget_all(struct kb_symbolizer *symbolizer)
+{
+	struct process_symbols *process, *next;
+
+	HASH_ITER (hh, symbolizer->processes, process, next)
+		forget(symbolizer, process);
+}
+
+void kb_symbolizer__destroy(struct kb_symbolizer *symbolizer)
+{
+	if (!symbolizer)
+		return;
+	for (uint32_t i = 0; i < symbolizer->n_modules; i++) {
+		kb_symbol_table__free(&symbolizer->modules[i].table);
+		if (symbolizer->modules[i].ranges)
+			kb_unwind_store__put(symbolizer->store, symbolizer->held[i]);
+	}
+	forget_all(symbolizer);
+	kb_symbol_table__free(&symbolizer->kernel);
+	kb_strpool__destroy(symbolizer->names);
+	free(symbolizer->modules);
+	free(symbolizer->held);
+	free(symbolizer->debug_root);
+	free(symbolizer);
+}
+
+/* ---------------------------------------------------------------- names */
+
+static const char *keep(struct kb_symbolizer *symbolizer, const char *text)
+{
+	uint32_t id = kb_strpool__add(symbolizer->names, text, strlen(text));
+
+	return id == KB_STRPOOL_NONE ? NAMES_FULL : kb_strpool__at(symbolizer->names, id);
+}
+
+static void set_name(struct kb_symbolizer *symbolizer, const struct kb_symbol_table *table,
+		     const struct kb_symbol_entry *entry, enum kb_symbol_source source,
+		     struct kb_symbol *symbol)
+{
+	const char *linkage = kb_symbol_table__name(table, entry);
+	char text[KB_DISPLAY_NAME_MAX];
+
+	kb_display_name__make(linkage, symbolizer->demangle, text);
+	*symbol = (struct kb_symbol){
+		.name = keep(symbolizer, text),
+		.linkage = keep(symbolizer, linkage),
+		.file = "",
+		.start = entry->start,
+		.source = source,
+	};
+}
+
+static void set_unknown(struct kb_symbolizer *symbolizer, uint64_t address, const char *place,
+			struct kb_symbol *symbol)
+{
+	char text[KB_DISPLAY_NAME_MAX];
+
+	snprintf(text, sizeof(text), "0x%" PRIx64 " in %s", address, place);
+	*symbol = (struct kb_symbol){
+		.name = keep(symbolizer, text),
+		.file = "",
+		.start = address,
+		.source = KB_SYMBOL_NONE,
+	};
+}
+
+/* ---------------------------------------------------------------- modules */
+
+/* Makes room for a module's index. */
+static bool reach(struct kb_symbolizer *symbolizer, uint32_t index)
+{
+	uint32_t n = index + 1;
+	struct module_symbols *modules;
+	const struct kb_module **held;
+
+	if (index < symbolizer->n_modules)
+		return true;
+	n += n / 2;
+	modules = reallocarray(symbolizer->modules, n, sizeof(*modules));
+	if (modules)
+		symbolizer->modules = modules;
+	held = reallocarray(symbolizer->held, n, sizeof(struct kb_module *));
+	if (held)
+		symbolizer->held = held;
+	if (!modules || !held)
+		return false;
+	memset(modules + symbolizer->n_modules, 0, (n - symbolizer->n_modules) * sizeof(*modules));
+	symbolizer->n_modules = n;
+	return true;
+}
+
+static struct module_symbols *symbols_of(struct kb_symbolizer *symbolizer,
+					 const struct kb_module *module)
+{
+	uint32_t index = kb_module__index(module);
+	struct module_symbols *symbols;
+
+	if (!reach(symbolizer, index))
+		return NULL;
+	symbols = &symbolizer->modules[index];
+	if (!symbols->loaded) {
+		kb_symbol_table__init(&symbols->table);
+		symbols->source =
+			kb_elf_symbols__read(kb_module__elf(module), kb_module__path(module),
+					     symbolizer->debug_root, &symbols->table);
+		symbols->loaded = true;
+	}
+	return symbols;
+}
+
+/* The range of the function around an address, where it is known. */
+static bool range_of(struct kb_symbolizer *symbolizer, struct module_symbols *symbols,
+		     const struct kb_module *module, uint64_t relative,
+		     struct kb_unwind_function *range)
+{
+	if (!symbols->ranges_asked && symbolizer->store) {
+		symbolizer->held[kb_module__index(module)] = module;
+		kb_error__destroy(
+			kb_unwind_store__get(symbolizer->store, module, &symbols->ranges));
+	}
+	symbols->ranges_asked = true;
+	return symbols->ranges && kb_unwind_table__function_range(symbols->ranges, relative, range);
+}
+
+/*
+ * The symbol of an address. One without a size, or whose size stops short, reaches as far as
+ * its function does in .eh_frame; where that is not known, up to the next symbol.
+ */
+static const struct kb_symbol_entry *find(struct kb_symbolizer *symbolizer,
+					  struct module_symbols *symbols,
+					  const struct kb_module *module, uint64_t relative,
+					  struct kb_unwind_function *range, bool *in_range)
+{
+	const struct kb_symbol_entry *entry = kb_symbol_table__find(&symbols->table, relative, 0);
+
+	if (entry)
+		return entry;
+	*in_range = range_of(symbolizer, symbols, module, relative, range);
+	if (!*in_range)
+		return symbols->ranges
+			       ? NULL
+			       : kb_symbol_table__find(&symbols->table, relative, UINT64_MAX);
+	entry = kb_symbol_table__before(&symbols->table, relative);
+	return entry && entry->start >= range->start ? entry : NULL;
+}
+
+void kb_symbolizer__module(struct kb_symbolizer *symbolizer, const struct kb_module *module,
+			   uint64_t relative, struct kb_symbol *symbol)
+{
+	struct module_symbols *symbols = symbols_of(symbolizer, module);
+	const struct kb_symbol_entry *entry = NULL;
+	struct kb_unwind_function range;
+	bool in_range = false;
+
+	if (symbols)
+		entry = find(symbolizer, symbols, module, relative, &range, &in_range);
+	if (entry) {
+		bool own = symbols->source == KB_ELF_SYMBOLS_OWN ||
+			   symbols->source == KB_ELF_SYMBOLS_DYNAMIC;
+
+		set_name(symbolizer, &symbols->table, entry, own ? KB_SYMBOL_ELF : KB_SYMBOL_DEBUG,
+			 symbol);
+	} else if (in_range) {
+		char text[KB_DISPLAY_NAME_MAX];
+
+		snprintf(text, sizeof(text), "%s+0x%x", kb_module__name(module), range.start);
+		*symbol = (struct kb_symbol){ .name = keep(symbolizer, text),
+					      .start = range.start,
+					      .source = KB_SYMBOL_RANGE };
+	} else {
+		set_unknown(symbolizer, relative, kb_module__name(module), symbol);
+	}
+	symbol->file = keep(symbolizer, kb_module__path(module));
+}
+
+bool kb_symbolizer__find(struct kb_symbolizer *symbolizer, const struct kb_module *module,
+			 const char *linkage, uint64_t *start, uint64_t *size)
+{
+	struct module_symbols *symbols = symbols_of(symbolizer, module);
+	const struct kb_symbol_entry *entry;
+
+	entry = symbols ? kb_symbol_table__named(&symbols->table, linkage) : NULL;
+	if (!entry)
+		return false;
+	*start = entry->start;
+	*size = entry->size;
+	return true;
+}
+
+/* ---------------------------------------------------------------- processes */
+
+static struct process_symbols *process_of(struct kb_symbolizer *symbolizer, pid_t pid)
+{
+	struct process_symbols *process;
+
+	HASH_FIND_INT(symbolizer->processes, &pid, process);
+	if (process)
+		return process;
+	if (HASH_COUNT(symbolizer->processes) >= PROCESSES_MAX)
+		forget_all(symbolizer);
+	process = calloc(1, sizeof(*process));
+	if (!process)
+		return NULL;
+	process->pid = pid;
+	HASH_ADD_INT(symbolizer->processes, pid, process);
+	return process;
+}
+
+static void refresh(struct process_symbols *process)
+{
+	uint64_t now = kb_now(CLOCK_MONOTONIC);
+	struct kb_symbol_table table;
+
+	if (process->read_ns && now - process->read_ns < REREAD_NS)
+		return;
+	process->read_ns = now;
+	if (kb_perf_map__read(process->pid, &process->key, &table)) {
+		kb_symbol_table__free(&process->table);
+		process->table = table;
+	}
+}
+
+void kb_symbolizer__process(struct kb_symbolizer *symbolizer, pid_t pid, uint64_t address,
+			    const char *label, struct kb_symbol *symbol)
+{
+	struct process_symbols *process = process_of(symbolizer, pid);
+	const struct kb_symbol_entry *entry = NULL;
+
+	if (process) {
+		entry = kb_symbol_table__find(&process->table, address, 0);
+		if (!entry) {
+			refresh(process);
+			entry = kb_symbol_table__find(&process->table, address, 0);
+		}
+	}
+	if (entry)
+		set_name(symbolizer, &process->table, entry, KB_SYMBOL_PERF_MAP, symbol);
+	else
+		set_unknown(symbolizer, address, label, symbol);
+}
+
+void kb_symbolizer__forget_process(struct kb_symbolizer *symbolizer, pid_t pid)
+{
+	struct process_symbols *process;
+
+	HASH_FIND_INT(symbolizer->processes, &pid, process);
+	if (process)
+		forget(symbolizer, process);
+}
+
+/* ---------------------------------------------------------------- kernel */
+
+void kb_symbolizer__kernel(struct kb_symbolizer *symbolizer, uint64_t address,
+			   struct kb_symbol *symbol)
+{
+	const struct kb_symbol_entry *entry;
+
+	if (!symbolizer->kernel_loaded) {
+		symbolizer->kernel_loaded = true;
+		kb_symbol_table__init(&symbolizer->kernel);
+		kb_kernel_symbols__read("/proc/kallsyms", &symbolizer->kernel);
+	}
+	entry = kb_symbol_table__find(&symbolizer->kernel, address, KERNEL_FUNCTION_MAX);
+	if (entry)
+		set_name(symbolizer, &symbolizer->kernel, entry, KB_SYMBOL_KERNEL, symbol);
+	else
+		set_unknown(symbolizer, address, "[kernel]", symbol);
+}
