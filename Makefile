@@ -15,6 +15,7 @@ DESTDIR ?=
 CC        ?= gcc
 CLANG     ?= clang
 BPFTOOL   ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool) bpftool)
+PROTOC_C  ?= protoc-c
 PYTHON    ?= /usr/bin/python3
 LLVM_STRIP ?= $(firstword $(wildcard /usr/bin/llvm-strip /usr/bin/llvm-strip-*) llvm-strip)
 
@@ -40,7 +41,7 @@ endif
 
 # ---------------------------------------------------------------- flags
 
-PKGS := libbpf libelf libdw liblzma zlib libzstd capstone json-c
+PKGS := libbpf libelf libdw liblzma zlib libzstd capstone json-c libprotobuf-c
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 # Without a pkg-config file.
@@ -80,6 +81,11 @@ BPF_ALL_SRC := $(sort $(foreach p,$(BPF_PROGRAMS),$(BPF_SRC_$(p))))
 # Files that are embedded in the program as text.
 EMBED := $(sort $(wildcard user/format/*.html user/format/*.css user/format/*.js))
 EMBED_HDR := $(EMBED:user/format/%=$(B)/gen/embed/%.h)
+
+# Code that protoc-c makes of message definitions.
+PROTO_C := $(patsubst user/format/%.proto,$(B)/gen/%.pb-c.c,$(sort $(wildcard user/format/*.proto)))
+PROTO_HDR := $(PROTO_C:.c=.h)
+LIB_OBJ += $(PROTO_C:$(B)/gen/%.c=$(B)/obj/gen/%.o)
 
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
@@ -137,7 +143,18 @@ $(B)/gen/embed/%.h: user/format/%
 	$(Q)mkdir -p $(@D)
 	$(Q)od -An -v -tx1 $< | sed -e 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g' > $@
 
-$(B)/obj/%.o: %.c | $(BPF_SKEL) $(EMBED_HDR)
+.SECONDARY: $(PROTO_C) $(PROTO_HDR)
+$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: user/format/%.proto
+	$(call msg,PROTO,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(PROTOC_C) --c_out=$(B)/gen -Iuser/format $<
+
+$(B)/obj/gen/%.o: $(B)/gen/%.c
+	$(call msg,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c $< -o $@
+
+$(B)/obj/%.o: %.c | $(BPF_SKEL) $(EMBED_HDR) $(PROTO_HDR)
 	$(call msg,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
@@ -172,11 +189,11 @@ $(B)/examples/%: examples/%.c $(B)/libkeelback.so
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -g -Wall -Wextra -Werror -Iinclude $(SAN_FLAGS) $< -o $@ -L$(B) -lkeelback -Wl,-rpath,$(abspath $(B))
 
-$(B)/fuzz/%: tests/fuzz/%.c $(LIB_SRC) | $(BPF_SKEL) $(EMBED_HDR)
+$(B)/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $(PROTO_C) | $(BPF_SKEL) $(EMBED_HDR)
 	$(call msg,FUZZ,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS_ALL) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-		$< $(LIB_SRC) -o $@ $(PKG_LIBS) $(OTHER_LIBS)
+		$< $(LIB_SRC) $(PROTO_C) -o $@ $(PKG_LIBS) $(OTHER_LIBS)
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(UNIT_BIN:=.d) $(HOST_BPF_BIN:=.d) $(KERNEL_BPF_BIN:=.d) $(BENCH_BIN:=.d) $(TOOLS_BIN:=.d)
 

@@ -61,7 +61,7 @@ build/arm64/gen/%.skel.h: $(ARM64_BPF)
 	$(Q)$(LLVM_STRIP) -g build/arm64/bpf/$*.linked.o
 	$(Q)$(BPFTOOL) gen skeleton build/arm64/bpf/$*.linked.o name kb_$*_bpf > $@
 
-build/arm64/%.o: %.c | $(BPF_PROGRAMS:%=build/arm64/gen/%.skel.h) $(EMBED_HDR)
+build/arm64/%.o: %.c | $(BPF_PROGRAMS:%=build/arm64/gen/%.skel.h) $(EMBED_HDR) $(PROTO_HDR)
 	$(call msg,CC-arm64,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CROSS)gcc -D_GNU_SOURCE -DKB_VERSION='"$(VERSION)"' -I. -Iinclude -Iuser -Ibuild/arm64/gen -Ibuild/arm64 -I$(B)/gen \

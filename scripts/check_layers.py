@@ -35,7 +35,7 @@ OUTSIDE = {"tui": {"base"}, "cli": {"base", "tui"}}
 SHARED_SYSTEM_HEADERS = {"linux/types.h", "stdbool.h", "stddef.h", "stdint.h"}
 
 # Made by the build, in no layer.
-GENERATED = re.compile(r"(^|/)embed/|\.skel\.h$")
+GENERATED = re.compile(r"(^|/)embed/|\.skel\.h$|\.pb-c\.h$")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)

@@ -15,7 +15,8 @@ extern "C" {
 struct kb_format {
 	const char *name;	 /* as given to --format */
 	const char *description; /* one line */
-	const char *endings;	 /* file name endings that choose it, separated by spaces, or "" */
+	const char *endings;	 /* file name endings that choose it, separated by spaces, or "";
+				    with * behind it, the name's beginning */
 	bool binary;		 /* not for a terminal */
 };
 

@@ -110,11 +110,11 @@ class Browser:
         self.driver.wait()
         self.log.close()
 
-    def open(self, path):
+    def open(self, path, fragment=""):
         """Opens a local file; what console() and requests() returned before is forgotten."""
         self.console()
         self.requests()
-        self.command("/url", {"url": Path(path).resolve().as_uri()})
+        self.command("/url", {"url": Path(path).resolve().as_uri() + fragment})
 
     def run(self, script, *arguments):
         """Runs the body of a function in the page and returns what it returns."""

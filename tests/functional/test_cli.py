@@ -217,7 +217,7 @@ def test_completion(env):
         offer keelback s; offer keelback sample --du; offer keelback convert -f c; offer keelback sample -- --du
     """
     output = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
-    assert output.splitlines() == ["sample", "--duration", "collapsed", ""], output
+    assert output.splitlines() == ["sample", "--duration", "collapsed callgrind", ""], output
 
 
 @once

@@ -261,6 +261,14 @@ static void test_formats_by_name_and_path(void **state)
 		{ "x.pstats", "pstats-file" },
 		{ "x.folded", "collapsed" },
 		{ "x.txt", "collapsed" },
+		{ "x.pb.gz", "pprof" },
+		{ "x.speedscope.json", "speedscope" },
+		{ "x.jsonl", "jsonl" },
+		{ "x.callgrind", "callgrind" },
+		{ "d/callgrind.out.4711", "callgrind" },
+		{ "callgrind.out.", "callgrind" },
+		{ "x.callgrind.out.1", NULL },
+		{ "x.json", NULL },
 		{ "x.kb/y", NULL },
 		{ "-", NULL },
 		{ ".html", NULL },
@@ -269,7 +277,7 @@ static void test_formats_by_name_and_path(void **state)
 	};
 
 	assert_string_equal(kb_format__at(0)->name, "pstats");
-	assert_null(kb_format__at(5));
+	assert_null(kb_format__at(1000));
 	assert_null(kb_format__by_name("pstat"));
 	for (size_t i = 0; kb_format__at(i); i++)
 		assert_ptr_equal(kb_format__by_name(kb_format__at(i)->name), kb_format__at(i));

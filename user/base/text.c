@@ -157,6 +157,33 @@ void kb_text__write_json(FILE *stream, const char *text)
 	putc('"', stream);
 }
 
+/* Of characters that JSON text may not or should not show: \uXXXX, twice above U+FFFF. */
+static void put_escape(FILE *stream, uint32_t cp)
+{
+	if (cp >= 0x10000)
+		fprintf(stream, "\\u%04x\\u%04x", 0xd800 + ((cp - 0x10000) >> 10),
+			0xdc00 + (cp & 0x3ff));
+	else
+		fprintf(stream, "\\u%04x", cp);
+}
+
+void kb_text__write_json_data(FILE *stream, const char *text)
+{
+	uint32_t cp;
+
+	putc('"', stream);
+	while ((cp = next_special(stream, &text, "\"\\"))) {
+		if (!kb_text__is_printable(cp)) {
+			put_escape(stream, cp);
+			continue;
+		}
+		if (cp == '"' || cp == '\\')
+			putc('\\', stream);
+		put(stream, cp);
+	}
+	putc('"', stream);
+}
+
 size_t kb_text__utf8_size(const char *text)
 {
 	size_t size = 0;

@@ -42,6 +42,12 @@ void kb_text__write_field(FILE *stream, const char *text, const char *separators
  */
 void kb_text__write_json(FILE *stream, const char *text);
 
+/*
+ * A JSON string with its quotes, for data: nothing is lost but what is not UTF-8.
+ * What is not printable is escaped, so the text is safe on a terminal, too.
+ */
+void kb_text__write_json_data(FILE *stream, const char *text);
+
 /* For binary formats: only what is not UTF-8 is replaced. Size in bytes of what
  * kb_text__write_utf8() writes. */
 size_t kb_text__utf8_size(const char *text);

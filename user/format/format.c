@@ -18,6 +18,17 @@ static const struct row {
 	  kb_collapsed__write },
 	{ { "flamegraph", "interactive flame graph, one HTML file", ".html", false },
 	  kb_flamegraph__write },
+	{ { "speedscope", "file for speedscope, a profile for each thread", ".speedscope.json",
+	    false },
+	  kb_speedscope__write },
+	{ { "pprof", "file for pprof, with threads and processes as tags", ".pb.gz", true },
+	  kb_pprof__write },
+	{ { "callgrind", "file for KCachegrind and callgrind_annotate",
+	    ".callgrind callgrind.out.*", false },
+	  kb_callgrind__write },
+	{ { "jsonl", "JSON lines for programs, as profiling.sampling writes them", ".jsonl",
+	    false },
+	  kb_jsonl__write },
 	{ { "pstats-file", "file for Python's pstats module", ".pstats", true },
 	  kb_pstats_file__write },
 	{ { "recording", "everything, to be converted later", ".kb", true },
@@ -46,16 +57,24 @@ const struct kb_format *kb_format__by_name(const char *name)
 	return row ? &row->format : NULL;
 }
 
-/* Whether name ends with one of the endings and is more than that. */
-static bool has_ending(const char *name, const char *endings)
+/* Whether name ends with the pattern and is more than that; or with a `*` behind it, begins with
+ * it. */
+static bool matches(const char *name, const char *pattern, size_t length)
 {
 	size_t name_length = strlen(name);
 
+	if (length && pattern[length - 1] == '*')
+		return !strncasecmp(name, pattern, length - 1);
+	return length && name_length > length &&
+	       !strncasecmp(name + name_length - length, pattern, length);
+}
+
+static bool has_ending(const char *name, const char *endings)
+{
 	while (*endings) {
 		size_t length = strcspn(endings, " ");
 
-		if (length && name_length > length &&
-		    !strncasecmp(name + name_length - length, endings, length))
+		if (matches(name, endings, length))
 			return true;
 		endings += length;
 		endings += strspn(endings, " ");

@@ -30,3 +30,20 @@ const char *kb_label__place(const struct kb_label *label)
 		return NULL;
 	return *label->file ? label->file : "?";
 }
+
+struct kb_label kb_label__of_place(const struct kb_profile *profile, uint32_t function,
+				   int32_t line)
+{
+	const struct kb_function_info *info = kb_profile__function(profile, function);
+
+	switch (info->kind) {
+	case KB_FRAME_MARKER:
+		return (struct kb_label){ KB_LABEL_MARKER, 0, info->name, "" };
+	case KB_FRAME_KERNEL:
+		return (struct kb_label){ KB_LABEL_KERNEL, 0, info->name, "" };
+	case KB_FRAME_NATIVE:
+		return (struct kb_label){ KB_LABEL_NATIVE, line, info->name, info->file };
+	default:
+		return (struct kb_label){ KB_LABEL_FRAME, line, info->name, info->file };
+	}
+}

@@ -3,6 +3,7 @@
 #define KB_FORMAT_LABEL_H
 
 #include <stdint.h>
+#include "keelback/profile.h"
 
 enum kb_label_kind {
 	KB_LABEL_FRAME,	  /* function (file:line) */
@@ -26,6 +27,10 @@ const char *kb_label__group(const struct kb_label *label);
 /* What stands behind the name, before the line if there is one: the file, "kernel", "?" where a
  * file is missing; NULL where nothing does. */
 const char *kb_label__place(const struct kb_label *label);
+
+/* What a frame at a line of a function shows. */
+struct kb_label kb_label__of_place(const struct kb_profile *profile, uint32_t function,
+				   int32_t line);
 
 /* By name, file, kind, number: a total order on what is shown. */
 int kb_label__compare(const struct kb_label *a, const struct kb_label *b);

@@ -50,23 +50,6 @@ static void *alloc_array(size_t n, size_t size)
 	return calloc(n ? n : 1, size);
 }
 
-static struct kb_label frame_label(const struct kb_profile *profile, uint32_t function,
-				   int32_t line)
-{
-	const struct kb_function_info *info = kb_profile__function(profile, function);
-
-	switch (info->kind) {
-	case KB_FRAME_MARKER:
-		return (struct kb_label){ KB_LABEL_MARKER, 0, info->name, "" };
-	case KB_FRAME_KERNEL:
-		return (struct kb_label){ KB_LABEL_KERNEL, 0, info->name, "" };
-	case KB_FRAME_NATIVE:
-		return (struct kb_label){ KB_LABEL_NATIVE, line, info->name, info->file };
-	default:
-		return (struct kb_label){ KB_LABEL_FRAME, line, info->name, info->file };
-	}
-}
-
 /* Labels of functions: their ids are the functions' own, behind those of the side before. */
 static void label_functions(struct builder *b, struct side *side)
 {
@@ -75,8 +58,8 @@ static void label_functions(struct builder *b, struct side *side)
 	uint32_t first = tree->n_labels;
 
 	for (uint32_t i = 0; i < kb_profile__n_functions(profile); i++)
-		tree->labels[tree->n_labels++] =
-			frame_label(profile, i, kb_profile__function(profile, i)->first_line);
+		tree->labels[tree->n_labels++] = kb_label__of_place(
+			profile, i, kb_profile__function(profile, i)->first_line);
 	for (uint32_t i = 0; i < kb_profile__n_frames(profile); i++)
 		side->label_of_frame[i] = first + kb_profile__frame(profile, i)->function;
 }
@@ -96,7 +79,7 @@ static struct kb_error *label_lines(struct builder *b, struct side *side,
 		side->label_of_frame[i] = first + id;
 		if (side->label_of_frame[i] == tree->n_labels)
 			tree->labels[tree->n_labels++] =
-				frame_label(side->profile, frame->function, frame->line);
+				kb_label__of_place(side->profile, frame->function, frame->line);
 	}
 	return NULL;
 }
