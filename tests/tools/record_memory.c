@@ -20,7 +20,6 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
-#include "collect/remote_tls.h"
 #include "python/interpreter.h"
 #include "system/memory.h"
 
@@ -108,9 +107,13 @@ static bool read_live(unsigned long long address, void *to, unsigned long long s
 
 /* ---------------------------------------------------------------- recording */
 
-static uint64_t rebase(uint64_t address, uint64_t bias)
+static void resolve_tls(const struct kb_tls *tls, uint64_t bias, struct kb_proc_tls *out)
 {
-	return address ? address + bias : 0;
+	kb_u64 got[2];
+	uint32_t bytes = kb_tls__got_bytes(tls);
+	bool readable = bytes && kb_memory__read(target, tls->value + bias, got, bytes);
+
+	kb_tls__resolve(tls, readable ? got : NULL, out);
 }
 
 /* As collect/identify.c describes a process to the kernel. */
@@ -129,19 +132,10 @@ static void describe(void)
 	image = &interp.image->image;
 	recording.layout = interp.image->layout;
 	snprintf(recording.version, sizeof(recording.version), "%s", interp.image->version);
-	proc->runtime = rebase(image->runtime, interp.bias);
-	proc->code_type = rebase(image->code_type, interp.bias);
-	proc->interp_head = rebase(image->interp_head, interp.bias);
-	proc->tstate_current = rebase(image->tstate_current, interp.bias);
-	proc->tss_key = rebase(image->tss_key, interp.bias);
-	proc->none = rebase(image->none, interp.bias);
-	proc->gil = rebase(image->gil, interp.bias);
-	proc->gil_holder = rebase(image->gil_holder, interp.bias);
-	proc->gc_collecting = rebase(image->gc_collecting, interp.bias);
-	proc->state = KB_PROC_PYTHON;
+	kb_proc__set_image(proc, image, 0, interp.bias);
 	proc->id = 1;
-	kb_remote_tls__resolve(target, &image->tstate_tls, interp.bias, &proc->tstate_tls);
-	kb_remote_tls__resolve(target, &image->gilstate_tls, interp.bias, &proc->gilstate_tls);
+	resolve_tls(&image->tstate_tls, interp.bias, &proc->tstate_tls);
+	resolve_tls(&image->gilstate_tls, interp.bias, &proc->gilstate_tls);
 	kb_image_cache__destroy(cache);
 }
 
