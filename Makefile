@@ -72,8 +72,9 @@ CLI_OBJ  := $(CLI_SRC:%.c=$(B)/obj/%.o)
 
 # A program file per capability; parts that several share are linked in by `bpftool gen object`.
 BPF_PROGRAMS := sample
-BPF_SRC_sample := bpf/common/maps.bpf.c bpf/common/tracker.bpf.c bpf/python/thread.bpf.c bpf/python/walk.bpf.c bpf/python/state.bpf.c \
-	bpf/python/code.bpf.c bpf/native/unwind.bpf.c bpf/stack.bpf.c bpf/sample.bpf.c
+BPF_SRC_sample := bpf/common/maps.bpf.c bpf/common/tracker.bpf.c bpf/python/thread.bpf.c bpf/python/walk.bpf.c \
+	bpf/python/state.bpf.c bpf/python/tail.bpf.c bpf/python/code.bpf.c bpf/native/unwind.bpf.c bpf/stack.bpf.c \
+	bpf/sample.bpf.c
 BPF_SKEL := $(BPF_PROGRAMS:%=$(B)/gen/%.skel.h)
 BPF_HDR  := $(wildcard bpf/*.h bpf/*/*.h vmlinux/*.h)
 BPF_ALL_SRC := $(sort $(foreach p,$(BPF_PROGRAMS),$(BPF_SRC_$(p))))

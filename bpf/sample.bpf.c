@@ -13,6 +13,7 @@
 #include "common/process.bpf.h"
 #include "native/unwind.bpf.h"
 #include "python/state.bpf.h"
+#include "python/tail.bpf.h"
 #include "python/walk.bpf.h"
 #include "stack.bpf.h"
 
@@ -137,6 +138,7 @@ static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 		kb_count(kb_failure(status), 1);
 		return 0;
 	}
+	kb_walk_tail(walk, proc, layout, state);
 	walk->head.flags = status == KB_WALK_TRUNCATED ? KB_STACK_TRUNCATED : 0;
 	/* A known stack may have had a code object replaced: look at one of its frames now and
 	 * then. */

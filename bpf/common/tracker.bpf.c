@@ -11,7 +11,6 @@
  */
 #include "common/process.bpf.h"
 #include "native/unwind.bpf.h"
-#include "python/tls.bpf.h"
 
 /*
  * Makes proc known under a new id and tells user space about it, in this order: the record must
@@ -133,12 +132,6 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	return 0;
 }
 
-static __always_inline void resolve_tls(struct kb_image *image, kb_u64 bias, struct kb_proc *proc)
-{
-	kb_tls_resolve(&image->tstate_tls, bias, &proc->tstate_tls);
-	kb_tls_resolve(&image->gilstate_tls, bias, &proc->gilstate_tls);
-}
-
 /* The cookie is the image's index in its low half and which of its functions in its high half. */
 SEC("uprobe")
 int on_interpreter_init(struct pt_regs *ctx)
@@ -157,16 +150,10 @@ int on_interpreter_init(struct pt_regs *ctx)
 		return 0;
 	proc.start_time = task->group_leader->start_boottime;
 	old = bpf_map_lookup_elem(&procs, &tgid);
-	bias = KB_INSTRUCTION_POINTER(ctx) - image->init[function];
-	if (old && old->state == KB_PROC_PYTHON &&
-	    kb_same_start(old->start_time, proc.start_time)) {
-		/* User space may have found it before the dynamic linker had filled in its GOT. */
-		if (old->image == index)
-			resolve_tls(image, bias, old);
+	if (old && old->state == KB_PROC_PYTHON && kb_same_start(old->start_time, proc.start_time))
 		return 0;
-	}
+	bias = KB_INSTRUCTION_POINTER(ctx) - image->init[function];
 	kb_proc__set_image(&proc, image, index, bias);
-	resolve_tls(image, bias, &proc);
 	publish(task, &proc);
 	return 0;
 }

@@ -33,6 +33,15 @@ struct exc_item_1 {
 	kb_u64 value, previous;
 };
 
+/* In struct _gc_runtime_state (Include/internal/pycore_interp_structs.h, 3.15; before, another
+ * pointer follows). */
+struct gc_part {
+	kb_s32 collecting;
+	kb_u32 padding;
+	kb_u64 frame; /* which was running when the collection began, may be NULL */
+};
+#define GC_FRAME_AFTER 8
+
 __noinline kb_u64 kb_gil_of(struct kb_walk *walk, const struct kb_proc *proc,
 			    const struct kb_layout *layout)
 {
@@ -112,12 +121,16 @@ static __always_inline int has_exception(struct kb_walk *walk, const struct kb_p
 static __always_inline int is_collecting(struct kb_walk *walk, const struct kb_proc *proc,
 					 const struct kb_layout *layout)
 {
+	struct gc_part gc = {};
 	kb_u64 at = proc->gc_collecting;
-	kb_u32 collecting = 0;
 
 	if (!at && layout->interp_gc_collecting != KB_NO_OFFSET)
 		at = kb_tstate_field(walk, layout->tstate_interp) + layout->interp_gc_collecting;
-	return at && !kb_read_user(&collecting, sizeof(collecting), at) && collecting;
+	if (!at || kb_read_user(&gc, sizeof(gc), at) || !gc.collecting)
+		return 0;
+	if (layout->interp_gc_frame == layout->interp_gc_collecting + GC_FRAME_AFTER)
+		walk->gc_frame = gc.frame;
+	return 1;
 }
 
 __noinline kb_u32 kb_thread_state(struct kb_walk *walk, const struct kb_proc *proc,

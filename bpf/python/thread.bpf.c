@@ -180,22 +180,17 @@ __noinline int kb_find_thread(struct kb_walk *walk, struct kb_proc *proc,
 
 	if (!walk || !proc || !layout)
 		return KB_WALK_TSTATE_UNREADABLE;
+	walk->gc_frame = 0;
 	tstate = thread_local(&proc->tstate_tls, tp);
 	walk->attached = tstate != 0;
 	if (!tstate)
 		tstate = thread_local(&proc->gilstate_tls, tp);
-	if (tstate && !kb_state_wanted()) {
-		/* Nothing but the frames: 16 bytes are cheaper than all of the thread state. */
-		if (kb_read_user(&frames, sizeof(frames), tstate + layout->tstate_frame))
-			return KB_WALK_TSTATE_UNREADABLE;
-	} else {
-		if (tstate && !load_tstate(walk, tstate))
-			return KB_WALK_TSTATE_UNREADABLE;
-		if (!tstate && !load_own_tstate(walk, proc, layout, tp, tid))
-			return KB_WALK_NOT_PYTHON_THREAD;
-		frames.current = kb_tstate_field(walk, layout->tstate_frame);
-		frames.base = kb_tstate_field(walk, layout->tstate_frame + sizeof(frames.current));
-	}
+	if (tstate && !load_tstate(walk, tstate))
+		return KB_WALK_TSTATE_UNREADABLE;
+	if (!tstate && !load_own_tstate(walk, proc, layout, tp, tid))
+		return KB_WALK_NOT_PYTHON_THREAD;
+	frames.current = kb_tstate_field(walk, layout->tstate_frame);
+	frames.base = kb_tstate_field(walk, layout->tstate_frame + sizeof(frames.current));
 	walk->caller_cframe = 0;
 	if (frames.current && layout->cframe_current_frame != KB_NO_OFFSET) {
 		/* In 3.11 and 3.12 it is a _PyCFrame, whose current_frame is followed by previous.

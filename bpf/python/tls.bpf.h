@@ -8,7 +8,8 @@
 /*
  * Thread-local variables from outside. An executable's lie at an offset from the
  * thread pointer that is fixed at link time; a library's are found through a GOT
- * pair {module, offset} that the dynamic linker fills in before any code runs.
+ * pair {module, offset} that the dynamic linker fills in before any code of the library runs,
+ * but after the process may have been found.
  * For libraries loaded at start the block lies in the static area, so that the
  * offset is the same in every thread and needs to be found only once.
  */
@@ -19,15 +20,24 @@ static __always_inline int tls_block_missing(kb_u64 block)
 	return !block || block == ~0ULL;
 }
 
-static __always_inline void kb_tls_resolve(const struct kb_tls *tls, kb_u64 bias,
-					   struct kb_proc_tls *out)
+/* Reads the GOT, if that has not been done. False: not now, the dynamic linker may not have written
+ * it. */
+static __always_inline int kb_tls_resolve(struct kb_proc_tls *tls)
 {
 	kb_u64 got[2] = {};
-	kb_u32 bytes = kb_tls__got_bytes(tls);
-	int failed = bytes && (bytes == 8 ? kb_read_user(got, 8, tls->value + bias)
-					  : kb_read_user(got, 16, tls->value + bias));
 
-	kb_tls__resolve(tls, failed ? 0 : got, out);
+	if (tls->kind == KB_TLS_STATIC || tls->module)
+		return 1;
+	if (tls->kind == KB_TLS_GOT && !kb_read_user(got, 8, tls->got) && got[0]) {
+		tls->offset = got[0] + tls->displacement;
+		tls->kind = KB_TLS_STATIC;
+		return 1;
+	}
+	if (tls->kind != KB_TLS_DYNAMIC || kb_read_user(got, 16, tls->got))
+		return 0;
+	tls->block_offset = got[1] + tls->displacement;
+	tls->module = got[0];
+	return got[0] != 0;
 }
 
 /* Static blocks of all modules together: glibc reserves 1,664 bytes beyond the initial ones;
@@ -40,9 +50,11 @@ static __always_inline kb_u64 kb_tls_address(struct kb_proc_tls *tls, kb_u64 tp)
 {
 	kb_u64 dtv = 0, block = 0, distance;
 
+	if (!kb_tls_resolve(tls))
+		return 0;
 	if (tls->kind == KB_TLS_STATIC)
 		return tp + tls->offset;
-	if (tls->kind != KB_TLS_DYNAMIC || kb_read_user(&dtv, 8, tp + KB_DTV_OFFSET))
+	if (kb_read_user(&dtv, 8, tp + KB_DTV_OFFSET))
 		return 0;
 	if (kb_read_user(&block, 8, dtv + tls->module * KB_DTV_ENTRY_SIZE) ||
 	    tls_block_missing(block))

@@ -16,7 +16,7 @@
  * no iterators: there bpf_loop (Linux 5.17) calls the same step, with what the loop
  * carries on the stack instead of in registers.
  */
-#include "common/env.bpf.h"
+#include "common/maps.bpf.h"
 #include "python/walk.bpf.h"
 
 static volatile kb_u64 unknown_zero;
@@ -89,6 +89,24 @@ struct walk_state {
 	kb_u64 status; /* enum kb_walk_status */
 };
 
+static __always_inline void put_word(struct walk_state *s, kb_u64 word)
+{
+	kb_u64 n = s->n;
+
+	KB_OPAQUE(n);
+	s->walk->words[n & (KB_FRAMES_MAX - 1)] = word;
+	s->n++;
+	s->hash = kb_walk_mix(s->hash, word);
+}
+
+/*
+ * Where C code called the interpreter. 3.12 and later put a frame of another owner on the chain
+ * when the eval loop is entered, in place of which the mark stands; 3.11 has a flag in the frame
+ * that it is entered with, behind which it stands. Earlier versions enter the eval loop for each
+ * frame and have no marks.
+ */
+#define NATIVE_MARK KB_WORD(KB_WORD_NATIVE_MARK, 0)
+
 /* Takes one frame. True at the end of the walk. */
 static __always_inline int walk_step(struct walk_state *s)
 {
@@ -104,6 +122,11 @@ static __always_inline int walk_step(struct walk_state *s)
 		return 1;
 	}
 	KB_OPAQUE(offset);
+	/* Frames that are nearer to the leaf are those of finalizers and callbacks that it runs. */
+	if (config.want & KB_WANT_GC && s->frame == s->walk->gc_frame) {
+		put_word(s, KB_WORD(KB_WORD_GC, 0));
+		s->walk->gc_frame = KB_GC_PLACED;
+	}
 	at = s->walk->window + (offset & (KB_PAGE_SIZE - 1));
 	code = field(at, layout->frame_code) & ~7ULL;
 	instr = field(at, layout->frame_instr);
@@ -111,17 +134,26 @@ static __always_inline int walk_step(struct walk_state *s)
 	KB_OPAQUE(owner);
 	owner = at[owner & (KB_FRAME_SPAN - 1)];
 	s->frame = field(at, layout->frame_previous);
-	if (owner >= s->skip_owner)
+	if (owner >= s->skip_owner) {
+		if (config.want & KB_WANT_NATIVE_MARKS)
+			put_word(s, NATIVE_MARK);
 		return 0;
+	}
 	word = code << (KB_LASTI_BITS - 3);
 	/* Without a code object it must not read as one of KB_WORD_IS(). */
 	word |= word ? lasti(instr, code, layout) : KB_LASTI_UNKNOWN;
-	offset = s->n;
+	put_word(s, word);
+	if (!(config.want & KB_WANT_NATIVE_MARKS) || layout->frame_is_entry == KB_NO_OFFSET)
+		return 0;
+	owner = layout->frame_is_entry;
+	KB_OPAQUE(owner);
+	if (at[owner & (KB_FRAME_SPAN - 1)])
+		put_word(s, NATIVE_MARK);
+	/* Two words in a step: it may have fewer steps than there are. A masked copy is compared,
+	 * so that the verifier learns nothing of n, which would be another state for it. */
+	offset = s->n & (2 * KB_FRAMES_MAX - 1);
 	KB_OPAQUE(offset);
-	s->walk->words[offset & (KB_FRAMES_MAX - 1)] = word;
-	s->n++;
-	s->hash = kb_walk_mix(s->hash, word);
-	return 0;
+	return offset >= KB_FRAMES_MAX - 1;
 }
 
 static __always_inline void walk_start(struct walk_state *s, struct kb_walk *walk,
@@ -143,14 +175,21 @@ static __always_inline void walk_start(struct walk_state *s, struct kb_walk *wal
 
 static __always_inline int walk_end(const struct walk_state *s)
 {
-	s->walk->n_frames = s->n;
-	s->walk->head.n_words = s->n;
+	kb_u64 n = s->n, last = n - 1;
+
+	/* Every chain ends with an entry, which says nothing. */
+	KB_OPAQUE(last);
+	if (config.want & KB_WANT_NATIVE_MARKS && n &&
+	    s->walk->words[last & (KB_FRAMES_MAX - 1)] == NATIVE_MARK)
+		n--;
+	s->walk->n_frames = n;
+	s->walk->head.n_words = n;
 	s->walk->head.hash = s->hash;
 	if (s->status)
 		return s->status;
 	if (s->frame && s->frame != s->last)
 		return KB_WALK_TRUNCATED;
-	return s->n ? KB_WALK_OK : KB_WALK_NO_FRAME;
+	return n ? KB_WALK_OK : KB_WALK_NO_FRAME;
 }
 
 static __always_inline int walk_by_iterator(struct kb_walk *walk, const struct kb_layout *layout,

@@ -30,6 +30,7 @@ struct kb_walk {
 	kb_u64 frame;	      /* where to start: set by kb_find_thread */
 	kb_u64 last_frame;    /* where to stop, not part of the stack; 0: at the end of the chain */
 	kb_u64 caller_cframe; /* 3.11 and 3.12: of the C call before, else 0 */
+	kb_u64 gc_frame;      /* that a collection began on top of; 0: none, or it is not known */
 	kb_u64 tstate_at; /* the thread state's address; its bytes are below if they are wanted */
 	kb_u64 attached;  /* the interpreter says that this thread state runs: it holds the GIL */
 	kb_u64 checks;	  /* counts samples on this CPU: whose frame is verified */
@@ -44,6 +45,9 @@ struct kb_walk {
  */
 int kb_find_thread(struct kb_walk *walk, struct kb_proc *proc, const struct kb_layout *layout,
 		   kb_u64 tp, kb_u32 tid);
+
+/* Instead of a frame's address, when KB_WORD_GC stands on top of it already. */
+#define KB_GC_PLACED 1
 
 /*
  * After a walk that met unreadable memory: makes walk->frame the one that called

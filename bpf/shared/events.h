@@ -32,7 +32,8 @@
 enum kb_word_kind {
 	KB_WORD_NATIVE_MARK = 1, /* between frames: C code called the interpreter here */
 	KB_WORD_OPCODE = 2,	 /* value: the leaf's instruction, as it stands in memory */
-	KB_WORD_GC = 3,		 /* a collection is running */
+	KB_WORD_GC = 3, /* a collection is running: between frames where it began, or in the tail
+			   when that is not known */
 	KB_WORD_INTERPRETER = 4, /* value: id of the sub-interpreter, when not the main one */
 	KB_WORD_HOLDER = 5,	 /* value: n; the GIL holder's n frames follow, leaf first */
 	KB_WORD_NATIVE = 6, /* value: n; n user-space addresses follow, leaf first: return addresses

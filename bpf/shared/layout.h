@@ -93,7 +93,11 @@ struct kb_layout {
 	kb_u32 interp_gc_collecting;  /* 3.9+ */
 	kb_u16 frame_tlbc_index;      /* free-threaded 3.14+: which copy of the bytecode runs */
 	kb_u16 code_tlbc;	      /* free-threaded 3.14+: _PyCodeArray * */
+	kb_u32 interp_id;	      /* 3.7+ */
+	kb_u32 interp_gc_frame;	      /* 3.15+: of the frame in which the collection began */
+	kb_u16 frame_is_entry; /* 3.11: bool, C code called the interpreter with this frame */
+	kb_u16 reserved;
 };
-KB_ASSERT_SIZE(struct kb_layout, 104);
+KB_ASSERT_SIZE(struct kb_layout, 116);
 
 #endif

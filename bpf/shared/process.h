@@ -56,13 +56,17 @@ struct kb_image {
 };
 KB_ASSERT_SIZE(struct kb_image, 176);
 
-/* A thread-local pointer as one process has it. */
+/*
+ * A thread-local pointer as one process has it. What the GOT says is read when it is first needed:
+ * while a process starts the dynamic linker has not written it yet.
+ */
 struct kb_proc_tls {
-	kb_s64 offset;	     /* from the thread pointer, when static */
-	kb_u64 module;	     /* else: dtv index … */
+	kb_s64 offset;	     /* static: from the thread pointer */
+	kb_u64 module;	     /* dynamic: dtv index, 0: not read yet … */
 	kb_u64 block_offset; /* … and offset in the module's block */
-	kb_u32 kind;	     /* KB_TLS_NONE, _STATIC or _DYNAMIC */
-	kb_u32 reserved;
+	kb_u64 got;	     /* address of the GOT's word or pair */
+	kb_u32 kind;	     /* enum kb_tls_kind; static once that is known */
+	kb_s32 displacement; /* as in struct kb_tls */
 };
 
 #define KB_PROC_PYTHON	    1u
@@ -95,6 +99,7 @@ struct kb_proc {
 	kb_u64 gil;
 	kb_u64 gil_holder;
 	kb_u64 gc_collecting;
+	kb_u64 main_interp; /* once a sample has met it */
 	struct kb_proc_tls tstate_tls;
 	struct kb_proc_tls gilstate_tls;
 	kb_u64 next_check; /* ns: when an unidentified process may be asked about again */
@@ -107,16 +112,25 @@ struct kb_proc {
 	kb_u32 epoch;	/* moves on when a code object was replaced */
 	kb_u32 reserved;
 };
-KB_ASSERT_SIZE(struct kb_proc, 184);
+KB_ASSERT_SIZE(struct kb_proc, 208);
 
 /*
  * Setting a process up from its image: the same in the kernel, when it starts while
- * observed, and in user space, when it runs already. Only reading its memory
- * differs, so the caller does that.
+ * observed, and in user space, when it runs already.
  */
 static inline kb_u64 kb_proc__rebase(kb_u64 address, kb_u64 bias)
 {
 	return address ? address + bias : 0;
+}
+
+static inline void kb_proc__set_tls(struct kb_proc_tls *out, const struct kb_tls *tls, kb_u64 bias)
+{
+	out->offset = tls->value;
+	out->got = tls->value + bias;
+	out->module = 0;
+	out->block_offset = 0;
+	out->kind = tls->kind;
+	out->displacement = tls->displacement;
 }
 
 static inline void kb_proc__set_image(struct kb_proc *proc, const struct kb_image *image,
@@ -131,34 +145,11 @@ static inline void kb_proc__set_image(struct kb_proc *proc, const struct kb_imag
 	proc->gil = kb_proc__rebase(image->gil, bias);
 	proc->gil_holder = kb_proc__rebase(image->gil_holder, bias);
 	proc->gc_collecting = kb_proc__rebase(image->gc_collecting, bias);
+	kb_proc__set_tls(&proc->tstate_tls, &image->tstate_tls, bias);
+	kb_proc__set_tls(&proc->gilstate_tls, &image->gilstate_tls, bias);
 	proc->layout = index;
 	proc->image = index;
 	proc->state = KB_PROC_PYTHON;
-}
-
-/* Bytes at tls->value + bias that kb_tls__resolve() needs. */
-static inline kb_u32 kb_tls__got_bytes(const struct kb_tls *tls)
-{
-	return tls->kind == KB_TLS_DYNAMIC ? 16 : tls->kind == KB_TLS_GOT ? 8 : 0;
-}
-
-/* From an image's description to one process's. got: what lies there; NULL when it cannot be read.
- */
-static inline void kb_tls__resolve(const struct kb_tls *tls, const kb_u64 *got,
-				   struct kb_proc_tls *out)
-{
-	out->kind = KB_TLS_NONE;
-	if (tls->kind == KB_TLS_STATIC) {
-		out->offset = tls->value;
-		out->kind = KB_TLS_STATIC;
-	} else if (tls->kind == KB_TLS_GOT && got) {
-		out->offset = got[0] + tls->displacement;
-		out->kind = KB_TLS_STATIC;
-	} else if (tls->kind == KB_TLS_DYNAMIC && got) {
-		out->module = got[0];
-		out->block_offset = got[1] + tls->displacement;
-		out->kind = KB_TLS_DYNAMIC;
-	}
 }
 
 #endif

@@ -39,6 +39,8 @@ struct kb_sample_opts {
 	unsigned drain_ms;     /* how often the kernel's maps are drained; 0: 1,000 */
 	enum kb_sample_mode mode;
 	uint64_t wait_min_ns; /* modes of waiting: shorter waits are only counted; 0: 1,000 */
+	bool no_native_marks; /* no "<native>" where C code called the interpreter (3.11+) */
+	bool no_gc;	      /* no "<GC>" while a garbage collection runs */
 };
 
 struct kb_sampler;

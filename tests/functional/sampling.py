@@ -18,6 +18,9 @@ REPORTED = ("good", "truncated")
 FRAME = re.compile(r"(.*) \((.*?)(?::(\d+))?\)")
 TIMEOUT = 60
 
+NATIVE = Frame("<native>", "", 0)
+GC = Frame("<GC>", "", 0)
+
 
 def parse_frame(text):
     """A frame of collapsed stacks; one of a process or thread has no file."""
@@ -26,13 +29,17 @@ def parse_frame(text):
 
 
 class Profile:
-    """Collapsed stacks (a list of (frames, count), root first) and the ledger of the run that made them."""
+    """Collapsed stacks (a list of (frames, count), root first) and the ledger of the run that made them.
+
+    marked_stacks has them as they are; in stacks the marks between Python frames are left out.
+    """
 
     def __init__(self, collapsed, log):
-        self.stacks = []
+        self.marked_stacks = []
         for line in collapsed.splitlines():
             stack, _, count = line.rpartition(" ")
-            self.stacks.append(([parse_frame(frame) for frame in stack.split(";")], int(count)))
+            self.marked_stacks.append(([parse_frame(frame) for frame in stack.split(";")], int(count)))
+        self.stacks = [([frame for frame in stack if frame != NATIVE], count) for stack, count in self.marked_stacks]
         self.total = sum(count for _, count in self.stacks)
         self.ledger, self.notes = {}, {}
         self.attempted = 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Threads: each is found, with and without the GIL, and gets its own samples."""
 
+import re
 import subprocess
 
 from harness import once, per_python
@@ -162,12 +163,27 @@ thread.join()
 '''
 
 
+def check_interpreters(profile):
+    """Stacks of sub-interpreters have its number as their root, and others have none."""
+    roots = {"in_sub_main": set(), "in_sub_thread": set()}
+    for stack, _ in profile.stacks:
+        for frame in stack:
+            if base(frame) in roots:
+                roots[base(frame)].add(stack[0].name)
+            if base(frame) in ("in_main", "in_thread") and not roots.keys() & {base(other) for other in stack}:
+                assert not stack[0].name.startswith("<interpreter"), stack
+    names = [name for found in roots.values() for name in found]
+    assert len(names) == 2 and len(set(names)) == 2, roots
+    assert all(re.fullmatch(r"<interpreter [1-9]\d*>", name) for name in names), roots
+
+
 @per_python(where=lambda py: py.version >= (3, 8))
 def test_subinterpreter(env):
     """The stack is that of the interpreter that runs, and where its thread state leads on, of its caller."""
     profile = sample(env, "-r", 2000, "--", *env.py.command([env.py.script(SUBINTERPRETER)]))
     for name in ("in_sub_main", "in_sub_thread"):
         assert profile.count(name) > 500, f"{profile.count(name)} samples in {name}: {profile.log}"
+    check_interpreters(profile)
     profile.check_unknown()
 
 

@@ -72,6 +72,9 @@ static const struct recorded_field recorded_layout[] = {
 	L(interp_gc_collecting),
 	L(frame_tlbc_index),
 	L(code_tlbc),
+	L(frame_is_entry),
+	L(interp_id),
+	L(interp_gc_frame),
 };
 
 static const struct recorded_field recorded_proc[] = {
@@ -87,11 +90,15 @@ static const struct recorded_field recorded_proc[] = {
 	P(tstate_tls.offset),
 	P(tstate_tls.module),
 	P(tstate_tls.block_offset),
+	P(tstate_tls.got),
 	P(tstate_tls.kind),
+	P(tstate_tls.displacement),
 	P(gilstate_tls.offset),
 	P(gilstate_tls.module),
 	P(gilstate_tls.block_offset),
+	P(gilstate_tls.got),
 	P(gilstate_tls.kind),
+	P(gilstate_tls.displacement),
 	P(id),
 	P(state),
 };

@@ -235,22 +235,32 @@ static void test_tls_models(void **state)
 	memcpy(page->bytes + 0x900 + KB_DTV_OFFSET, &dtv, 8);
 	memcpy(page->bytes + 0x200 + 3 * KB_DTV_ENTRY_SIZE, &block, 8);
 
-	kb_tls_resolve(&tls, 0x5000, &out);
-	assert_int_equal(out.kind, KB_TLS_DYNAMIC);
+	kb_proc__set_tls(&out, &tls, 0x5000);
 	assert_int_equal(kb_tls_address(&out, 0x5900), 0x5800 + 0x40 + 0x28);
 	/* Blocks right below the thread pointer lie there in every thread. */
 	assert_int_equal(out.kind, KB_STATIC_TLS_BELOW ? KB_TLS_STATIC : KB_TLS_DYNAMIC);
 	assert_int_equal(kb_tls_address(&out, 0x5900), 0x5800 + 0x40 + 0x28);
 
 	tls.kind = KB_TLS_GOT;
-	kb_tls_resolve(&tls, 0x5000, &out);
+	kb_proc__set_tls(&out, &tls, 0x5000);
 	assert_int_equal(kb_tls_address(&out, 0x9000), 0x9000 + 3 + 0x28);
 
-	tls.value = 0x8000; /* not there */
-	kb_tls_resolve(&tls, 0x5000, &out);
-	assert_int_equal(out.kind, KB_TLS_NONE);
+	/* A process that starts: the dynamic linker has not been there, then it has. */
+	for (tls.kind = KB_TLS_DYNAMIC; tls.kind <= KB_TLS_GOT; tls.kind++) {
+		memset(page->bytes + 0x10, 0, 8);
+		kb_proc__set_tls(&out, &tls, 0x5000);
+		assert_int_equal(kb_tls_address(&out, 0x5900), 0);
+		memcpy(page->bytes + 0x10, got, 8);
+		assert_int_not_equal(kb_tls_address(&out, 0x5900), 0);
+	}
+
+	for (tls.kind = KB_TLS_DYNAMIC; tls.kind <= KB_TLS_GOT; tls.kind++) {
+		tls.value = 0x8000; /* not there */
+		kb_proc__set_tls(&out, &tls, 0x5000);
+		assert_int_equal(kb_tls_address(&out, 0x5900), 0);
+	}
 	tls = (struct kb_tls){ .kind = KB_TLS_STATIC, .value = -16 };
-	kb_tls_resolve(&tls, 0x5000, &out);
+	kb_proc__set_tls(&out, &tls, 0x5000);
 	assert_int_equal(kb_tls_address(&out, 0x9000), 0x9000 - 16);
 
 	/* This thread has not allocated the block yet. */

@@ -107,15 +107,6 @@ static bool read_live(unsigned long long address, void *to, unsigned long long s
 
 /* ---------------------------------------------------------------- recording */
 
-static void resolve_tls(const struct kb_tls *tls, uint64_t bias, struct kb_proc_tls *out)
-{
-	kb_u64 got[2];
-	uint32_t bytes = kb_tls__got_bytes(tls);
-	bool readable = bytes && kb_memory__read(target, tls->value + bias, got, bytes);
-
-	kb_tls__resolve(tls, readable ? got : NULL, out);
-}
-
 /* As collect/identify.c describes a process to the kernel. */
 static void describe(void)
 {
@@ -134,8 +125,6 @@ static void describe(void)
 	snprintf(recording.version, sizeof(recording.version), "%s", interp.image->version);
 	kb_proc__set_image(proc, image, 0, interp.bias);
 	proc->id = 1;
-	resolve_tls(&image->tstate_tls, interp.bias, &proc->tstate_tls);
-	resolve_tls(&image->gilstate_tls, interp.bias, &proc->gilstate_tls);
 	kb_image_cache__destroy(cache);
 }
 

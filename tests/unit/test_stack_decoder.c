@@ -114,7 +114,12 @@ static void test_native_marks(void **state)
 	assert_stack(f, 0, "a b", FRAME('b'), FRAME('a'), MARK);
 	assert_stack(f, 0, "a <native> b", FRAME('b'), MARK, HIDDEN >> 3 << KB_LASTI_BITS, MARK,
 		     FRAME('a'), MARK);
-	assert_stack(f, 0, "a <native>", MARK, FRAME('a'));
+	/* Nor at the leaf, nor beside a collection. */
+	assert_stack(f, 0, "a", MARK, FRAME('a'));
+	assert_stack(f, 0, "a <GC> b", FRAME('b'), MARK, KB_WORD(KB_WORD_GC, 0), FRAME('a'));
+	assert_stack(f, 0, "a <GC>", KB_WORD(KB_WORD_GC, 0), FRAME('a'));
+	assert_stack(f, 0, "a <GC> b <native> c", FRAME('c'), MARK, FRAME('b'), MARK,
+		     KB_WORD(KB_WORD_GC, 0), FRAME('a'));
 }
 
 static void test_tail(void **state)
@@ -124,6 +129,8 @@ static void test_tail(void **state)
 	assert_stack(f, 0, "a <GC>", FRAME('a'), KB_WORD(KB_WORD_GC, 0));
 	assert_stack(f, 0, "<interpreter 7> a b", FRAME('b'), FRAME('a'),
 		     KB_WORD(KB_WORD_INTERPRETER, 7));
+	assert_stack(f, 0, "<interpreter 4095+> a", FRAME('a'),
+		     KB_WORD(KB_WORD_INTERPRETER, 0xfff));
 	assert_stack(f, KB_STACK_TRUNCATED, "<interpreter 8> <truncated> a <native> b <GC>",
 		     FRAME('b'), MARK, FRAME('a'), KB_WORD(KB_WORD_GC, 0),
 		     KB_WORD(KB_WORD_INTERPRETER, 8));
@@ -164,7 +171,7 @@ static void test_nonsense(void **state)
 {
 	struct fixture *f = *state;
 	const kb_u64 unknown[] = { FRAME('a'), KB_WORD(KB_WORD_KINDS, 0) };
-	const kb_u64 between[] = { FRAME('a'), KB_WORD(KB_WORD_GC, 0), FRAME('b') };
+	const kb_u64 between[] = { FRAME('a'), KB_WORD(KB_WORD_OPCODE, 0), FRAME('b') };
 	const kb_u64 too_long[] = { FRAME('a'), KB_WORD(KB_WORD_NATIVE, 2), 0x1234 };
 	struct kb_data_stack short_record = { KB_DATA_STACK, 3, .n_words = 1 };
 

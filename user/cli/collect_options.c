@@ -8,6 +8,8 @@ enum {
 	KEY_NO_JITTER = 256,
 	KEY_MODE,
 	KEY_MIN_WAIT,
+	KEY_NO_NATIVE_MARKS,
+	KEY_NO_GC,
 };
 
 static const struct argp_option options[] = {
@@ -30,6 +32,9 @@ static const struct argp_option options[] = {
 	  "With --mode wall and gil-wait: only count shorter waits, such as 100us or 1ms "
 	  "(default: 1us)",
 	  0 },
+	{ "no-native-marks", KEY_NO_NATIVE_MARKS, NULL, 0,
+	  "No <native> in stacks where C code called Python (3.11 and later)", 0 },
+	{ "no-gc", KEY_NO_GC, NULL, 0, "No <GC> in stacks while a garbage collection runs", 0 },
 	{},
 };
 
@@ -59,6 +64,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 				    kb_value__duration("--min-wait", arg, &args->wait_min_ns));
 	case KEY_NO_JITTER:
 		args->no_jitter = true;
+		return 0;
+	case KEY_NO_NATIVE_MARKS:
+		args->no_native_marks = true;
+		return 0;
+	case KEY_NO_GC:
+		args->no_gc = true;
 		return 0;
 	case 't':
 		return kb_cli__fail(state,
@@ -92,5 +103,7 @@ struct kb_sample_opts kb_collect_args__opts(const struct kb_collect_args *args)
 		.no_jitter = args->no_jitter,
 		.mode = args->mode,
 		.wait_min_ns = args->wait_min_ns,
+		.no_native_marks = args->no_native_marks,
+		.no_gc = args->no_gc,
 	};
 }

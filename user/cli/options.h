@@ -53,7 +53,7 @@ struct kb_collect_args {
 	double duration; /* seconds, 0: without end */
 	bool tick;
 	unsigned rate_hz; /* 0: the default of the target's kind */
-	bool no_jitter;
+	bool no_jitter, no_native_marks, no_gc;
 	long tid;	      /* 0: all threads */
 	int mode;	      /* enum kb_sample_mode */
 	uint64_t wait_min_ns; /* 0: the default */

@@ -160,16 +160,6 @@ static void describe(pid_t pid, uint64_t start_ns, const struct kb_image_info *i
 	kb_error__destroy(err);
 }
 
-/* Reads from the live process what kb_tls__resolve() needs. */
-static void resolve_tls(pid_t pid, const struct kb_tls *tls, uint64_t bias, struct kb_proc_tls *out)
-{
-	kb_u64 got[2];
-	uint32_t bytes = kb_tls__got_bytes(tls);
-	bool readable = bytes && kb_memory__read(pid, tls->value + bias, got, bytes);
-
-	kb_tls__resolve(tls, readable ? got : NULL, out);
-}
-
 /* The same that the uprobe does in bpf/common/tracker.bpf.c, for a process that runs already. */
 static struct kb_error *publish_process(struct kb_identifier *id, pid_t pid,
 					const struct kb_process_stat *stat, uint64_t start_ns,
@@ -180,8 +170,6 @@ static struct kb_error *publish_process(struct kb_identifier *id, pid_t pid,
 	struct kb_proc old, proc = { .start_time = start_ns };
 
 	kb_proc__set_image(&proc, image, id->image_of[interp->image_index] - 1, bias);
-	resolve_tls(pid, &image->tstate_tls, bias, &proc.tstate_tls);
-	resolve_tls(pid, &image->gilstate_tls, bias, &proc.gilstate_tls);
 	proc.id = kb_sample_programs__new_proc(id->programs);
 	/* Known here before BPF can send a record that names it. */
 	describe(pid, start_ns, interp->image, stat->comm, stat->parent, 0, id->ingest, proc.id);

@@ -126,6 +126,17 @@ _Static_assert(KB_STATE_GIL == KB_MOMENT_GIL && KB_STATE_GC == KB_MOMENT_GC &&
 		       KB_STATE_OFF_CPU == KB_MOMENT_OFF_CPU,
 	       "one bit per state");
 
+static uint32_t wanted(const struct kb_sample_opts *opts)
+{
+	uint32_t want = 0;
+
+	if (!opts->no_native_marks)
+		want |= KB_WANT_NATIVE_MARKS;
+	if (!opts->no_gc)
+		want |= KB_WANT_GC;
+	return want;
+}
+
 static struct kb_error *load_programs(struct kb_sampler *s)
 {
 	const struct kb_target *target = s->target;
@@ -146,6 +157,7 @@ static struct kb_error *load_programs(struct kb_sampler *s)
 		.ring_high = DATA_BYTES / 4,
 		.mode = s->opts.mode,
 		.wait_min_ns = s->opts.wait_min_ns,
+		.want = wanted(&s->opts),
 	};
 	return kb_sample_programs__create(&opts, &s->programs);
 }

@@ -38,13 +38,23 @@ static bool split_tail(const kb_u64 *words, uint32_t n, struct kb_stack_parts *p
 	return true;
 }
 
+static bool is_between_frames(kb_u64 word)
+{
+	uint32_t kind = KB_WORD_KIND(word);
+
+	return !KB_WORD_IS(word) || kind == KB_WORD_NATIVE_MARK || kind == KB_WORD_GC;
+}
+
 bool kb_stack_parts__split(const kb_u64 *words, uint32_t n, struct kb_stack_parts *parts)
 {
 	uint32_t frames = 0;
 
-	while (frames < n &&
-	       (!KB_WORD_IS(words[frames]) || KB_WORD_KIND(words[frames]) == KB_WORD_NATIVE_MARK))
+	while (frames < n && is_between_frames(words[frames]))
 		frames++;
+	/* A collection behind all frames is of the tail. */
+	while (frames && KB_WORD_IS(words[frames - 1]) &&
+	       KB_WORD_KIND(words[frames - 1]) == KB_WORD_GC)
+		frames--;
 	*parts = (struct kb_stack_parts){ .python = { words, frames } };
 	return split_tail(words + frames, n - frames, parts);
 }
@@ -137,7 +147,8 @@ static void push_root(struct build *b)
 	if (kb_stack_parts__has(&b->parts, KB_WORD_INTERPRETER)) {
 		uint32_t id = b->parts.value[KB_WORD_INTERPRETER];
 
-		snprintf(name, sizeof(name), "<interpreter %u>", id);
+		snprintf(name, sizeof(name), "<interpreter %u%s>", id,
+			 id == KB_WORD_VALUE(~0ULL) ? "+" : "");
 		push_marker(b, KB_WORD_INTERPRETER, id, name);
 	}
 	if (b->record->flags & KB_STACK_TRUNCATED)
@@ -145,19 +156,25 @@ static void push_root(struct build *b)
 }
 
 /*
- * Marks at the root say nothing: every thread was started by C. What is hidden may leave two side
- * by side.
+ * Marks at the root say nothing: every thread was started by C. So do those beside a collection,
+ * which is C code itself. What is hidden may leave two side by side, and at the leaf stands one for
+ * the moment in which the interpreter returns to C code.
  */
 static void push_python(struct build *b)
 {
-	bool frames = false, mark = false;
+	bool callable = false, mark = false;
 
 	for (uint32_t i = b->parts.python.n; i-- > 0;) {
 		kb_u64 word = b->parts.python.words[i];
 		uint32_t frame;
 
+		if (KB_WORD_IS(word) && KB_WORD_KIND(word) == KB_WORD_GC) {
+			push_marker(b, KB_WORD_GC, 0, "<GC>");
+			callable = mark = false;
+			continue;
+		}
 		if (KB_WORD_IS(word)) {
-			mark = frames;
+			mark = callable;
 			continue;
 		}
 		frame = python_frame(b->decoder, b->record->proc, word);
@@ -166,11 +183,9 @@ static void push_python(struct build *b)
 		if (mark)
 			push_marker(b, KB_WORD_NATIVE_MARK, 0, "<native>");
 		mark = false;
-		frames = true;
+		callable = true;
 		push(b, frame);
 	}
-	if (mark)
-		push_marker(b, KB_WORD_NATIVE_MARK, 0, "<native>");
 }
 
 /* What the leaf was doing beneath Python. */

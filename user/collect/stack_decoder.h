@@ -22,9 +22,10 @@ struct kb_words {
 
 /* What a stack record says. */
 struct kb_stack_parts {
-	struct kb_words python;	       /* leaf first, with KB_WORD_NATIVE_MARK between frames */
-	uint32_t present;	       /* 1 << enum kb_word_kind: of the tail's words */
-	uint32_t value[KB_WORD_KINDS]; /* of the kinds that stand alone */
+	struct kb_words
+		python;	  /* leaf first, with KB_WORD_NATIVE_MARK and KB_WORD_GC between frames */
+	uint32_t present; /* 1 << enum kb_word_kind: of the tail's words */
+	uint32_t value[KB_WORD_KINDS];		/* of the kinds that stand alone */
 	struct kb_words section[KB_WORD_KINDS]; /* of the kinds that count what follows them */
 };
 

@@ -36,8 +36,11 @@ static void write_hot(const struct kb_pstats_view *view, const struct kb_functio
 		kb_pstats_view__percent(view, row->direct));
 }
 
+/* Stacks pass through markers such as <native>, but there is nothing in them to look into. */
 static double score_passing(const struct kb_pstats_view *view, const struct kb_function_row *row)
 {
+	if (row->label.kind == KB_LABEL_MARKER)
+		return 0;
 	return (double)(row->cumulative - row->direct);
 }
 
@@ -49,7 +52,7 @@ static void write_passing(const struct kb_pstats_view *view, const struct kb_fun
 
 static double score_magnified(const struct kb_pstats_view *view, const struct kb_function_row *row)
 {
-	if (!row->direct || row->cumulative == row->direct ||
+	if (row->label.kind == KB_LABEL_MARKER || !row->direct || row->cumulative == row->direct ||
 	    kb_pstats_view__percent(view, row->cumulative) < SUMMARY_PERCENT_MIN)
 		return 0;
 	return (double)row->cumulative / (double)row->direct;

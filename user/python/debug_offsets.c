@@ -27,7 +27,7 @@
 /* Word numbers; 0 where a version has no such word. */
 struct places {
 	uint8_t runtime_size, interpreters_head;
-	uint8_t interp_size, interp_next, threads_head, gc, ceval_gil;
+	uint8_t interp_size, interp_id, interp_next, threads_head, gc, ceval_gil;
 	uint8_t tstate_size, tstate_next, tstate_interp, current_frame, thread_id;
 	uint8_t native_thread_id, holds_gil, base_frame;
 	uint8_t frame_size, previous, executable, instr_ptr, owner, tlbc_index;
@@ -35,13 +35,14 @@ struct places {
 	uint8_t object_size, ob_type;
 	uint8_t bytes_size, ob_size, ob_sval;
 	uint8_t unicode_size, state, length, ascii_size;
-	uint8_t gc_size, collecting;
+	uint8_t gc_size, collecting, gc_frame;
 };
 
 static const struct places versions[] = {
 	[13] = { .runtime_size = 3,
 		 .interpreters_head = 5,
 		 .interp_size = 6,
+		 .interp_id = 7,
 		 .interp_next = 8,
 		 .threads_head = 9,
 		 .gc = 10,
@@ -77,6 +78,7 @@ static const struct places versions[] = {
 	[14] = { .runtime_size = 3,
 		 .interpreters_head = 5,
 		 .interp_size = 6,
+		 .interp_id = 7,
 		 .interp_next = 8,
 		 .threads_head = 9,
 		 .gc = 11,
@@ -114,6 +116,7 @@ static const struct places versions[] = {
 	[15] = { .runtime_size = 3,
 		 .interpreters_head = 5,
 		 .interp_size = 6,
+		 .interp_id = 7,
 		 .interp_next = 8,
 		 .threads_head = 9,
 		 .gc = 11,
@@ -149,7 +152,8 @@ static const struct places versions[] = {
 		 .length = 91,
 		 .ascii_size = 92,
 		 .gc_size = 94,
-		 .collecting = 95 },
+		 .collecting = 95,
+		 .gc_frame = 96 },
 };
 #define N_VERSIONS (sizeof(versions) / sizeof(versions[0]))
 
@@ -186,11 +190,15 @@ static uint16_t small(struct reading *reading, uint8_t size_at, uint8_t at, uint
 static void read_states(struct reading *in, const struct places *p, struct kb_layout *out)
 {
 	out->runtime_interpreters_head = offset(in, p->runtime_size, p->interpreters_head, 8);
+	out->interp_id = offset(in, p->interp_size, p->interp_id, 8);
 	out->interp_next = offset(in, p->interp_size, p->interp_next, 8);
 	out->interp_threads_head = offset(in, p->interp_size, p->threads_head, 8);
 	out->interp_gil = offset(in, p->interp_size, p->ceval_gil, 8);
 	out->interp_gc_collecting =
 		offset(in, p->interp_size, p->gc, 8) + offset(in, p->gc_size, p->collecting, 4);
+	if (p->gc_frame)
+		out->interp_gc_frame = offset(in, p->interp_size, p->gc, 8) +
+				       offset(in, p->gc_size, p->gc_frame, 8);
 	out->tstate_next = small(in, p->tstate_size, p->tstate_next, 8);
 	out->tstate_interp = small(in, p->tstate_size, p->tstate_interp, 8);
 	out->tstate_frame = small(in, p->tstate_size, p->current_frame, 8);

@@ -76,6 +76,7 @@ void kb_layout__init(struct kb_layout *layout, unsigned int minor)
 		set(layout, &fields[i], KB_NO_OFFSET);
 	layout->frame_tlbc_index = KB_NO_OFFSET;
 	layout->code_tlbc = KB_NO_OFFSET;
+	layout->interp_gc_frame = KB_NO_OFFSET;
 	layout->version_minor = (uint8_t)minor;
 	layout->unicode_kind_shift = KIND_SHIFT;
 }
@@ -96,6 +97,8 @@ static bool optional(const struct field *field)
 	switch (field->at) {
 	case offsetof(struct kb_layout, runtime_tstate_current):
 	case offsetof(struct kb_layout, runtime_tss_key):
+	case offsetof(struct kb_layout, frame_is_entry):
+	case offsetof(struct kb_layout, interp_id):
 	case offsetof(struct kb_layout, interp_gil):
 	case offsetof(struct kb_layout, interp_gc_collecting):
 	case offsetof(struct kb_layout, tstate_native_thread_id):
@@ -123,6 +126,7 @@ static uint16_t frame_size(const struct kb_layout *layout)
 	extend(&size, layout->frame_code, 8);
 	extend(&size, layout->frame_instr, layout->lasti_kind == KB_LASTI_POINTER ? 8 : 4);
 	extend(&size, layout->frame_owner, 1);
+	extend(&size, layout->frame_is_entry, 1);
 	extend(&size, layout->frame_tlbc_index, 4);
 	return (size + 7) & ~7;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Made by scripts/gen_layouts.py from the headers of the versions named; do not edit. */
-	/* 3.6.15 */
-	[6] = {
+/* 3.6.15 */
+[6] = {
 		.interp_next = 0,
 		.interp_threads_head = 8,
 		.tstate_next = 8,
@@ -31,6 +31,7 @@
 		.runtime_interpreters_head = 24,
 		.runtime_tstate_current = 1480,
 		.runtime_tss_key = 1504,
+		.interp_id = 16,
 		.interp_next = 0,
 		.interp_threads_head = 8,
 		.runtime_gil = 1264,
@@ -62,6 +63,7 @@
 		.runtime_interpreters_head = 32,
 		.runtime_tstate_current = 1368,
 		.runtime_tss_key = 1392,
+		.interp_id = 16,
 		.interp_next = 0,
 		.interp_threads_head = 8,
 		.runtime_gil = 1152,
@@ -93,6 +95,7 @@
 		.runtime_interpreters_head = 32,
 		.runtime_tstate_current = 568,
 		.runtime_tss_key = 584,
+		.interp_id = 24,
 		.interp_next = 0,
 		.interp_threads_head = 8,
 		.runtime_gil = 352,
@@ -124,6 +127,7 @@
 		.runtime_interpreters_head = 32,
 		.runtime_tstate_current = 568,
 		.runtime_tss_key = 584,
+		.interp_id = 24,
 		.interp_next = 0,
 		.interp_threads_head = 8,
 		.runtime_gil = 352,
@@ -155,6 +159,7 @@
 		.runtime_interpreters_head = 40,
 		.runtime_tstate_current = 576,
 		.runtime_tss_key = 592,
+		.interp_id = 48,
 		.interp_next = 0,
 		.interp_threads_head = 16,
 		.runtime_gil = 360,
@@ -170,6 +175,7 @@
 		.frame_previous = 48,
 		.frame_code = 32,
 		.frame_instr = 56,
+		.frame_is_entry = 68,
 		.frame_owner = 69,
 		.code_instructions = 184,
 		.code_filename = 112,
@@ -189,6 +195,7 @@
 	[12] = {
 		.runtime_interpreters_head = 40,
 		.runtime_tss_key = 1544,
+		.interp_id = 8,
 		.interp_next = 0,
 		.interp_threads_head = 72,
 		.interp_gil = 384,
