@@ -18,6 +18,7 @@ struct kb_format {
 	const char *endings;	 /* file name endings that choose it, separated by spaces, or "";
 				    with * behind it, the name's beginning */
 	bool binary;		 /* not for a terminal */
+	bool html;		 /* a page for a browser */
 };
 
 /* The first is the default. NULL past the end. */
@@ -38,7 +39,8 @@ struct kb_format_opts {
 	unsigned limit;	   /* text table: rows, 0: all */
 	bool summary;	   /* text table: the summary after the rows */
 	bool color;	   /* text table: ANSI colours */
-	const char *title; /* flame graph; NULL: the profile's target */
+	const char *title; /* HTML pages; NULL: the profile's target */
+	const struct kb_profile *baseline; /* differential flame graph: what to compare with */
 };
 
 /* The error that kb_format__write() would have for these options, to be known before hours of

@@ -22,7 +22,8 @@ _keelback() {
 	done
 	case $previous in
 	-f | --format)
-		mapfile -t COMPREPLY < <(compgen -W "$(keelback "$command" --help 2>/dev/null |
+		[[ $command == diff ]] && mapfile -t COMPREPLY < <(compgen -W "table diff-flamegraph json" -- "$current")
+		[[ $command == diff ]] || mapfile -t COMPREPLY < <(compgen -W "$(keelback "$command" --help 2>/dev/null |
 			sed -n '/^Formats:/,/^$/s/^  \([a-z-]*\) .*/\1/p')" -- "$current")
 		;;
 	-p | --pid)
@@ -32,15 +33,17 @@ _keelback() {
 	--color) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$current") ;;
 	-r | --rate) mapfile -t COMPREPLY < <(compgen -W "tick 100 1000 10000" -- "$current") ;;
 	--sort)
-		mapfile -t COMPREPLY < <(compgen -W "nsamples tottime cumtime sample-pct cumul-pct nsamples-cumul name" -- "$current")
+		[[ $command == diff ]] && mapfile -t COMPREPLY < <(compgen -W "self total name" -- "$current")
+		[[ $command == diff ]] || mapfile -t COMPREPLY < <(compgen -W "nsamples tottime cumtime sample-pct cumul-pct nsamples-cumul name" -- "$current")
 		;;
 	--cgroup) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+	--baseline) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	-d | --duration | --min-wait | -t | --tid | --limit | --container) ;;
 	-o | --output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	*)
 		case $current in
 		-*) mapfile -t COMPREPLY < <(compgen -W "$(_keelback_options "$command")" -- "$current") ;;
-		*) [[ $command == convert ]] && mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+		*) [[ $command == convert || $command == diff ]] && mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 		esac
 		;;
 	esac

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import REPO, once
 
-COMMANDS = ["sample", "convert", "ps", "doctor"]
+COMMANDS = ["sample", "convert", "diff", "ps", "doctor"]
 
 BUSY = """
 import sys, time
@@ -118,12 +118,29 @@ BAD_INPUT = [
     (["sample", "-o", "/no/such/dir/x.html", "-a"], 1, r"cannot write '/no/such/dir/x.html': No such file"),
     (["sample", "-o", "/no/such/dir/x.kb", "-a"], 1, r"cannot write '/no/such/dir/x.kb': No such file"),
     (["sample", "-o", "/tmp", "-f", "pstats", "-a"], 1, r"cannot write '/tmp': Is a directory"),
+    (["sample", "-f", "diff-flamegraph", "-a"], 2, r"diff-flamegraph needs a recording .*--baseline FILE.kb"),
+    (["sample", "-o", "x.html", "--baseline", "/no/such/old.kb", "-a"], 1, r"/no/such/old.kb.*No such file"),
+    (["sample", "--baseline", "old.kb", "-a"], 2, r"--baseline is for the format diff-flamegraph, not for pstats"),
+    (["sample", "--baseline", "", "-a"], 2, r"--baseline: no file name"),
+    (["sample", "--browser", "-a"], 2, r"--browser is for HTML pages, not for the format pstats"),
+    (["sample", "-f", "flamegraph", "--browser", "-a"], 2, r"--browser needs a file to open: give --output"),
     (["convert"], 2, r"no recording given"),
     (["convert", "/no/such/file.kb"], 1, r"/no/such/file.kb.*No such file"),
     (["convert", "/tmp"], 1, r"/tmp"),
     (["convert", "/dev/null"], 1, r"/dev/null"),
     (["convert", "/etc/passwd"], 1, r"/etc/passwd"),
     (["convert", "x.kb", "-f", "gif"], 2, r"--format: 'gif' is none of"),
+    (["diff"], 2, r"two recordings are needed"),
+    (["diff", "a.kb"], 2, r"two recordings are needed"),
+    (["diff", "a.kb", "b.kb", "c.kb"], 2, r"unexpected argument 'c.kb'"),
+    (["diff", "a.kb", "b.kb", "-f", "gif"], 2, r"--format: 'gif' is none of table, diff-flamegraph, json"),
+    (["diff", "a.kb", "b.kb", "-o", "x.gif"], 2, r"'x.gif' has none of the endings"),
+    (["diff", "a.kb", "b.kb", "-f", "json", "--limit", "3"], 2, r"--limit is for the format table, not for json"),
+    (["diff", "a.kb", "b.kb", "--browser"], 2, r"--browser is for HTML pages, not for the format table"),
+    (["diff", "a.kb", "b.kb", "-f", "diff-flamegraph", "--browser"], 2, r"--browser needs a file"),
+    (["diff", "a.kb", "b.kb", "--sort", "size"], 2, r"--sort: 'size' is none of self, total, name"),
+    (["diff", "/no/such/a.kb", "/no/such/b.kb"], 1, r"/no/such/a.kb.*No such file"),
+    (["diff", "/dev/null", "/dev/null"], 1, r"/dev/null"),
     (["convert", "x.kb", "-o", "/no/such/dir/x.html"], 1, r"cannot write '/no/such/dir/x.html'"),
 ]
 

@@ -11,8 +11,11 @@
  *   huge     about 600,000 nodes, more than a flame graph draws one by one
  *   empty    no samples
  *   mixed    wall clock in nanoseconds: native and kernel frames, markers, opcodes, named threads
+ *   before   1,000 samples, and
+ *   after    2,000 of a later version: functions that grew, shrank, moved, are new, have gone
  *
  * Options: lines threads processes color no-summary sort=KEY limit=N title=TEXT
+ * and of the profile: mode=NUMBER unit=NUMBER rate=HZ
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -270,8 +273,29 @@ static void make_large(uint32_t n_nodes)
 	free(nodes);
 }
 
+/* moved: all functions stand so many lines further down. */
+static void make_version(const char *target, int32_t moved, const uint64_t counts[5])
+{
+	uint32_t thread, module, parse;
+
+	create(target);
+	thread = add_thread(moved + 700, "python3", moved + 700, "python3");
+	module = call(KB_ID_NONE, "<module>", APP, 1, 90 + moved);
+	parse = call(module, "parse", APP, 10 + moved, 12 + moved);
+	count(thread, parse, counts[0]);
+	count(thread, call(parse, "tokenize", APP, 20 + moved, 23 + moved), counts[1]);
+	count(thread, call(module, "render", APP, 30 + moved, 35 + moved), counts[2]);
+	if (counts[3])
+		count(thread, call(module, "old_helper", APP, 40, 41), counts[3]);
+	if (counts[4])
+		count(thread, call(module, "new_helper", APP, 45, 46), counts[4]);
+}
+
 static void make(const char *name)
 {
+	static const uint64_t before[] = { 100, 200, 500, 200, 0 };
+	static const uint64_t after[] = { 200, 1000, 500, 0, 300 };
+
 	if (!strcmp(name, "small"))
 		make_small();
 	else if (!strcmp(name, "hostile"))
@@ -284,14 +308,39 @@ static void make(const char *name)
 		make_large(600000);
 	else if (!strcmp(name, "mixed"))
 		make_mixed();
+	else if (!strcmp(name, "before"))
+		make_version("python3 app.py", 0, before);
+	else if (!strcmp(name, "after"))
+		make_version("python3 app.py --new", 7, after);
 	else if (!strcmp(name, "empty"))
 		create("nothing");
 	else
 		fail_on(kb_usage("no such profile: %s", name));
 }
 
+static bool is_of_profile(const char *text)
+{
+	return !strncmp(text, "mode=", 5) || !strncmp(text, "unit=", 5) ||
+	       !strncmp(text, "rate=", 5);
+}
+
+static void change_meta(const char *text)
+{
+	struct kb_profile_meta meta = *kb_profile__meta(profile);
+
+	if (*text == 'm')
+		meta.mode = (enum kb_sample_mode)atoi(text + 5);
+	else if (*text == 'u')
+		meta.unit = (enum kb_unit)atoi(text + 5);
+	else
+		meta.rate_hz = atof(text + 5);
+	fail_on(kb_profile__set_meta(profile, &meta));
+}
+
 static void set_option(struct kb_format_opts *opts, const char *text)
 {
+	if (is_of_profile(text))
+		return;
 	if (!strcmp(text, "lines"))
 		opts->lines = true;
 	else if (!strcmp(text, "threads"))
@@ -323,6 +372,9 @@ int main(int argc, char **argv)
 	for (int i = 3; i < argc; i++)
 		set_option(&opts, argv[i]);
 	make(argv[1]);
+	for (int i = 3; i < argc; i++)
+		if (is_of_profile(argv[i]))
+			change_meta(argv[i]);
 	fail_on(kb_format__write(kb_format__by_name(argv[2]), profile, &opts, stdout));
 	kb_profile__destroy(profile);
 	return 0;

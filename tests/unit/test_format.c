@@ -325,10 +325,11 @@ static void test_full_disk(void **state)
 
 	for (size_t i = 0; kb_format__at(i); i++) {
 		FILE *full = fopen("/dev/full", "w");
+		struct kb_format_opts opts = { .size = sizeof(opts), .baseline = profile };
 		struct kb_error *err;
 
 		assert_non_null(full);
-		err = kb_format__write(kb_format__at(i), profile, NULL, full);
+		err = kb_format__write(kb_format__at(i), profile, &opts, full);
 		assert_int_equal(kb_error__status(err), KB_STATUS_FAILED);
 		assert_non_null(strstr(kb_error__text(err), "No space left"));
 		kb_error__destroy(err);

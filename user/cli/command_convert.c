@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <stdio.h>
-#include <sys/stat.h>
 #include "base/error.h"
+#include "cli/browser.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/report.h"
+#include "keelback/diff.h"
 #include "keelback/format.h"
 #include "keelback/profile.h"
 
@@ -69,41 +70,44 @@ static const struct argp argp = { .options = options,
 				  .children = children,
 				  .help_filter = kb_view_args__help };
 
-/* Both names lead to one file, which would be replaced while it is what is read. */
-static bool same_file(const char *a, const char *b)
-{
-	struct stat sa, sb;
-
-	return !stat(a, &sa) && !stat(b, &sb) && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
-}
-
 static struct kb_error *write_profile(const struct convert_args *args,
 				      const struct kb_format *format,
-				      const struct kb_profile *profile)
+				      const struct kb_profile *profile,
+				      const struct kb_profile *baseline)
 {
 	struct kb_format_opts opts = kb_view_args__opts(&args->view, &args->general);
 	struct kb_output *output;
 	struct kb_error *err;
 
+	opts.baseline = baseline;
+	if (baseline)
+		KB_TRY(kb_error__prefix(kb_diff__check(baseline, profile), "'%s' and '%s'",
+					args->view.baseline, args->input));
 	KB_TRY(kb_output__open(args->view.output, &output));
 	err = kb_format__write(format, profile, &opts, kb_output__stream(output));
 	err = kb_output__commit(output, err);
 	kb_output__destroy(output);
+	if (!err && args->view.browser)
+		kb_browser__open(args->view.output);
 	return err;
 }
 
 static struct kb_error *convert(const struct convert_args *args, const struct kb_format *format)
 {
-	struct kb_profile *profile;
+	struct kb_profile *profile, *baseline;
 	struct kb_error *err;
 
 	if (!kb_view_args__to_stdout(&args->view))
 		KB_TRY(kb_output__check(args->view.output));
-	KB_TRY(kb_profile__load(args->input, args->partial, &profile));
-	if (kb_profile__meta(profile)->incomplete && !args->general.quiet)
-		kb_say("warning: '%s' was cut off: this is what it has", args->input);
-	err = write_profile(args, format, profile);
-	kb_profile__destroy(profile);
+	KB_TRY(kb_view_args__load_baseline(&args->view, &baseline));
+	err = kb_profile__load(args->input, args->partial, &profile);
+	if (!err) {
+		if (kb_profile__meta(profile)->incomplete && !args->general.quiet)
+			kb_say("warning: '%s' was cut off: this is what it has", args->input);
+		err = write_profile(args, format, profile, baseline);
+		kb_profile__destroy(profile);
+	}
+	kb_profile__destroy(baseline);
 	return err;
 }
 
@@ -119,7 +123,9 @@ struct kb_error *kb_command__convert(int argc, char **argv, int *status)
 	if (!args.input)
 		return kb_usage("no recording given (see 'keelback convert --help')");
 	KB_TRY(kb_view_args__format(&args.view, &format));
-	if (!kb_view_args__to_stdout(&args.view) && same_file(args.input, args.view.output))
+	if (!kb_view_args__to_stdout(&args.view) &&
+	    (kb_same_file(args.input, args.view.output) ||
+	     (args.view.baseline && kb_same_file(args.view.baseline, args.view.output))))
 		return kb_usage("'%s' is the recording itself: give another --output",
 				args.view.output);
 	kb_report__start(&args.general);

@@ -5,11 +5,13 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/error.h"
+#include "cli/browser.h"
 #include "cli/command.h"
 #include "cli/launched.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/report.h"
+#include "keelback/diff.h"
 #include "keelback/format.h"
 #include "keelback/inspect.h"
 #include "keelback/sample.h"
@@ -74,7 +76,8 @@ struct run {
 	const struct sample_args *args;
 	const struct kb_format *format;
 	struct kb_target *target;
-	struct kb_output *output; /* NULL with a recording */
+	struct kb_output *output;    /* NULL with a recording */
+	struct kb_profile *baseline; /* NULL without one */
 	struct kb_sampler *sampler;
 	struct kb_launched launched;
 };
@@ -131,10 +134,13 @@ static struct kb_error *write_report(struct run *run)
 	struct kb_format_opts opts = kb_view_args__opts(&run->args->view, &run->args->general);
 	struct kb_error *err;
 
+	opts.baseline = run->baseline;
 	if (run->output) {
 		err = kb_format__write(run->format, profile, &opts, kb_output__stream(run->output));
 		KB_TRY(kb_output__commit(run->output, err));
 	}
+	if (run->args->view.browser)
+		kb_browser__open(run->args->view.output);
 	if (!run->args->general.quiet)
 		say_ledger(profile);
 	return NULL;
@@ -169,11 +175,17 @@ static struct kb_error *open_run(struct run *run)
 		opts.recording = args->view.output;
 	if (opts.recording)
 		KB_TRY(kb_output__check(opts.recording));
+	KB_TRY(kb_view_args__load_baseline(&args->view, &run->baseline));
 	KB_TRY(kb_target__create(&target_opts, &run->target));
 	if (!opts.recording)
 		KB_TRY(kb_output__open(args->view.output, &run->output));
 	KB_TRY(kb_sampler__create(run->target, &opts, &run->sampler));
 	run->launched.sampler = run->sampler;
+	/* Before hours of sampling, not after them. */
+	if (run->baseline)
+		return kb_error__prefix(
+			kb_diff__check(run->baseline, kb_sampler__profile(run->sampler)),
+			"--baseline '%s'", args->view.baseline);
 	return NULL;
 }
 
@@ -200,6 +212,7 @@ static struct kb_error *run_sample(const struct sample_args *args, int *status)
 		kb_sampler__destroy(run.sampler);
 	kb_output__destroy(run.output);
 	kb_target__destroy(run.target);
+	kb_profile__destroy(run.baseline);
 	return err;
 }
 

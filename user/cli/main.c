@@ -16,6 +16,8 @@ static const struct kb_command commands[] = {
 	  kb_command__sample },
 	{ "convert", "Turn a recording into a table, a flame graph or another format",
 	  kb_command__convert },
+	{ "diff", "Compare two recordings, function by function or as a flame graph",
+	  kb_command__diff },
 	{ "ps", "List Python processes, and whether keelback works on them", kb_command__ps },
 	{ "doctor", "Try what keelback needs from this machine", kb_command__doctor },
 };

@@ -21,6 +21,8 @@ enum {
 	KEY_THREADS,
 	KEY_PROCESSES,
 	KEY_NO_SUMMARY,
+	KEY_BASELINE,
+	KEY_BROWSER,
 };
 
 #define LIMIT_MAX 1000000
@@ -187,6 +189,10 @@ static const struct argp_option view_options[] = {
 	{ "lines", KEY_LINES, NULL, 0, "Stacks: the line that runs, not the function's first", 0 },
 	{ "threads", KEY_THREADS, NULL, 0, "Stacks: a root frame for each thread", 0 },
 	{ "processes", KEY_PROCESSES, NULL, 0, "Stacks: a root frame for each process", 0 },
+	{ "baseline", KEY_BASELINE, "FILE.kb", 0,
+	  "diff-flamegraph: the recording to compare with, of the same mode and rate", 0 },
+	{ "browser", KEY_BROWSER, NULL, 0, "HTML: open the page in a browser when it is written",
+	  0 },
 	{},
 };
 
@@ -221,6 +227,14 @@ static error_t parse_view(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_NO_SUMMARY:
 		args->no_summary = true;
+		return 0;
+	case KEY_BASELINE:
+		if (!*arg)
+			return kb_cli__fail(state, kb_usage("--baseline: no file name"));
+		args->baseline = arg;
+		return 0;
+	case KEY_BROWSER:
+		args->browser = true;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -65,13 +65,15 @@ struct kb_error *kb_collect_args__check(const struct kb_collect_args *args);
 struct kb_sample_opts kb_collect_args__opts(const struct kb_collect_args *args);
 
 /* Where a profile goes and how it is shown: -o -f --sort --limit --lines --threads --processes
- * --no-summary */
+ * --no-summary --baseline --browser */
 struct kb_view_args {
 	const char *output; /* NULL: stdout */
 	const char *format; /* as given, or NULL */
 	const char *sort;
 	long limit; /* -1: not given */
 	bool lines, threads, processes, no_summary;
+	const char *baseline; /* a recording, or NULL */
+	bool browser;
 };
 extern const struct argp kb_view_argp;
 
@@ -90,6 +92,11 @@ struct kb_error *kb_view_args__format(const struct kb_view_args *args,
 struct kb_format_opts kb_view_args__opts(const struct kb_view_args *args,
 					 const struct kb_general_args *general);
 bool kb_view_args__to_stdout(const struct kb_view_args *args);
+/* The profile of --baseline, or NULL; kb_profile__destroy() it. */
+struct kb_error *kb_view_args__load_baseline(const struct kb_view_args *args,
+					     struct kb_profile **baseline);
+/* Whether colours go to this output; NULL is stdout. */
+bool kb_use_color(enum kb_color color, const char *output);
 /* argp's help_filter for commands with a view: lists the formats after the options. */
 char *kb_view_args__help(int key, const char *text, void *input);
 

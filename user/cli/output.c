@@ -69,6 +69,13 @@ struct kb_error *kb_output__check(const char *path)
 	return denied ? failed(path) : NULL;
 }
 
+bool kb_same_file(const char *a, const char *b)
+{
+	struct stat sa, sb;
+
+	return !stat(a, &sa) && !stat(b, &sb) && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
 static mode_t creation_mode(void)
 {
 	mode_t mask = umask(0);

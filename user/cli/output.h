@@ -2,6 +2,7 @@
 #ifndef KB_CLI_OUTPUT_H
 #define KB_CLI_OUTPUT_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include "keelback/error.h"
 
@@ -28,5 +29,8 @@ void kb_output__abandon(void);
 
 /* Can this file be written, as far as one can tell without touching it? */
 struct kb_error *kb_output__check(const char *path);
+
+/* Both names lead to one file, which would be replaced while it is what is read. */
+bool kb_same_file(const char *a, const char *b);
 
 #endif

@@ -40,10 +40,29 @@ static struct kb_error *choose(const struct kb_view_args *args, const struct kb_
 		return NULL;
 	}
 	*format = kb_format__by_path(args->output);
+	if (args->baseline && *format && (*format)->html)
+		*format = kb_format__by_name("diff-flamegraph");
 	if (!*format)
 		return kb_usage("--output: '%s' has none of the endings that choose a format (%s): "
 				"give --format",
 				args->output, list(names, sizeof(names), true));
+	return NULL;
+}
+
+static struct kb_error *check_page(const struct kb_view_args *args, const struct kb_format *format)
+{
+	bool compares = !strcmp(format->name, "diff-flamegraph");
+
+	if (args->baseline && !compares)
+		return kb_usage("--baseline is for the format diff-flamegraph, not for %s",
+				format->name);
+	if (compares && !args->baseline)
+		return kb_usage("the format diff-flamegraph needs a recording to compare with: "
+				"give --baseline FILE.kb");
+	if (args->browser && !format->html)
+		return kb_usage("--browser is for HTML pages, not for the format %s", format->name);
+	if (args->browser && kb_view_args__to_stdout(args))
+		return kb_usage("--browser needs a file to open: give --output FILE.html");
 	return NULL;
 }
 
@@ -66,7 +85,7 @@ static struct kb_error *check_fit(const struct kb_view_args *args, const struct 
 		return kb_usage("%s is not for recordings, which hold everything: give it to "
 				"'keelback convert'",
 				stacks_only);
-	return NULL;
+	return check_page(args, format);
 }
 
 struct kb_error *kb_view_args__format(const struct kb_view_args *args,
@@ -88,15 +107,22 @@ bool kb_view_args__to_stdout(const struct kb_view_args *args)
 	return !args->output || !strcmp(args->output, "-");
 }
 
+struct kb_error *kb_view_args__load_baseline(const struct kb_view_args *args,
+					     struct kb_profile **baseline)
+{
+	*baseline = NULL;
+	return args->baseline ? kb_profile__load(args->baseline, false, baseline) : NULL;
+}
+
 /* NO_COLOR is what https://no-color.org describes. */
-static bool use_color(const struct kb_view_args *args, enum kb_color color)
+bool kb_use_color(enum kb_color color, const char *output)
 {
 	const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
 
 	if (color != KB_COLOR_AUTO)
 		return color == KB_COLOR_ALWAYS;
-	return kb_view_args__to_stdout(args) && isatty(STDOUT_FILENO) && !(no_color && *no_color) &&
-	       term && strcmp(term, "dumb");
+	return (!output || !strcmp(output, "-")) && isatty(STDOUT_FILENO) &&
+	       !(no_color && *no_color) && term && strcmp(term, "dumb");
 }
 
 struct kb_format_opts kb_view_args__opts(const struct kb_view_args *args,
@@ -110,7 +136,7 @@ struct kb_format_opts kb_view_args__opts(const struct kb_view_args *args,
 		.sort = args->sort,
 		.limit = args->limit < 0 ? LIMIT_DEFAULT : args->limit,
 		.summary = !args->no_summary,
-		.color = use_color(args, general->color),
+		.color = kb_use_color(general->color, args->output),
 	};
 }
 
@@ -128,7 +154,7 @@ char *kb_view_args__help(int key, const char *text, void *input)
 		return (char *)text;
 	fputs("Formats:\n", stream);
 	for (size_t i = 0; (format = kb_format__at(i)); i++)
-		fprintf(stream, "  %-12s %-26s %s\n", format->name, format->endings,
+		fprintf(stream, "  %-16s %-26s %s\n", format->name, format->endings,
 			format->description);
 	if (text)
 		fprintf(stream, "\n%s", text);

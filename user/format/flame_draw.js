@@ -82,7 +82,7 @@ function fillLegend() {
 		const scale = swatch("", "✚ new"), steps = [-1, -0.5, -0.1, 0, 0.1, 0.5, 1].map((change) => changeColor(change, dark));
 		scale.firstChild.className = "scale";
 		scale.firstChild.style.background = `linear-gradient(to right, ${steps.join()})`;
-		scale.prepend("gone ▼ less ");
+		scale.prepend(`Change of the ${state.scale === "times" ? "time" : "share of the recording"}${state.own ? ", in itself" : ""}: gone ▼ less `);
 		scale.firstChild.after(" ");
 		scale.lastChild.before("more ▲ ");
 		$("legend").replaceChildren(scale);

@@ -57,7 +57,7 @@ function fillTip(node) {
 	for (const cells of rows)
 		table.insertRow().append(...cells.map((text, i) => element(i ? "td" : "th", text)));
 	tip.replaceChildren(element("b", nameOf(label)), element("div", placeOf(label), "place"), table);
-	if (differs && !changeOf(tree, node, state.own, tree.scale))
+	if (differs && changeText(node, "total") !== "the same" && !changeOf(tree, node, false, tree.scale))
 		tip.append(element("div", "No more than chance explains.", "place"));
 }
 

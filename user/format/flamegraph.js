@@ -84,6 +84,7 @@ function show(changes = {}) {
 	Object.assign(state, { zoom, focus, hover: -1, trail: [] });
 	for (const [id, on] of [["invert", state.inverted], ["flip", state.flames], ["own", state.own]])
 		$(id).setAttribute("aria-pressed", on);
+	fillLegend();
 	measure();
 	graph.scrollTop = state.flames ? graph.scrollHeight : 0;
 	showPath();
@@ -134,7 +135,7 @@ function startDiff() {
 	$("own").addEventListener("click", () => show({ own: !state.own }));
 	const [now, old] = tree.sides, list = $("facts-old");
 	const gone = tree.sides[SIDE.GONE].total[0];
-	$("side").options[SIDE.GONE].text = gone ? `Gone (${percent(gone, old.total[0])} of the old)` : "Gone (nothing)";
+	$("side").options[SIDE.GONE].text = gone ? `Gone stacks: ${percent(gone, old.total[0])}` : "Gone stacks: none";
 	document.title = `${data.meta.title} – keelback differences`;
 	$("title").textContent = `${data.meta.title}, compared with ${data.baseline.meta.title}`;
 	$("facts").replaceChildren();

@@ -16,8 +16,10 @@ static const struct row {
 	  kb_pstats_text__write },
 	{ { "collapsed", "a stack and its count on each line", ".folded .txt", false },
 	  kb_collapsed__write },
-	{ { "flamegraph", "interactive flame graph, one HTML file", ".html", false },
+	{ { "flamegraph", "interactive flame graph, one HTML file", ".html", false, true },
 	  kb_flamegraph__write },
+	{ { "diff-flamegraph", "flame graph of what changed since --baseline", "", false, true },
+	  kb_diff_flamegraph__write },
 	{ { "speedscope", "file for speedscope, a profile for each thread", ".speedscope.json",
 	    false },
 	  kb_speedscope__write },
@@ -122,11 +124,13 @@ struct kb_error *kb_format__check(const struct kb_format *format,
 	if (!format || !find_row(format->name))
 		return kb_usage("no such format");
 	KB_TRY(complete_opts(given, &opts));
+	if (!strcmp(format->name, "diff-flamegraph") && !opts.baseline)
+		return kb_usage("format %s needs a baseline to compare with", format->name);
 	return opts.sort ? kb_pstats_sort__check(opts.sort) : NULL;
 }
 
 /* Where the buffer could be written at last, but an earlier part could not, errno is gone. */
-static struct kb_error *check_stream(FILE *stream)
+struct kb_error *kb_writers__check_stream(FILE *stream)
 {
 	if (fflush(stream))
 		return kb_error__from_errno(errno, KB_STATUS_FAILED, "cannot write the output");
@@ -143,11 +147,11 @@ struct kb_error *kb_format__write(const struct kb_format *format, const struct k
 	KB_TRY(kb_format__check(format, given));
 	KB_TRY(complete_opts(given, &opts));
 	KB_TRY(find_row(format->name)->write(profile, &opts, stream));
-	return check_stream(stream);
+	return kb_writers__check_stream(stream);
 }
 
 struct kb_error *kb_format__write_ledger(const struct kb_profile *profile, FILE *stream)
 {
 	kb_ledger_text__write(profile, stream);
-	return check_stream(stream);
+	return kb_writers__check_stream(stream);
 }

@@ -16,11 +16,15 @@ typedef struct kb_error *kb_format_writer(const struct kb_profile *profile,
 kb_format_writer kb_pstats_text__write;
 kb_format_writer kb_collapsed__write;
 kb_format_writer kb_flamegraph__write;
+kb_format_writer kb_diff_flamegraph__write;
 kb_format_writer kb_speedscope__write;
 kb_format_writer kb_pprof__write;
 kb_format_writer kb_callgrind__write;
 kb_format_writer kb_jsonl__write;
 kb_format_writer kb_pstats_file__write;
 kb_format_writer kb_recording_file__write;
+
+/* Flushes: what went wrong with the stream so far. */
+struct kb_error *kb_writers__check_stream(FILE *stream);
 
 #endif
