@@ -154,7 +154,7 @@ char *kb_view_args__help(int key, const char *text, void *input)
 		return (char *)text;
 	fputs("Formats:\n", stream);
 	for (size_t i = 0; (format = kb_format__at(i)); i++)
-		fprintf(stream, "  %-16s %-26s %s\n", format->name, format->endings,
+		fprintf(stream, "  %-15s %-26s %s\n", format->name, format->endings,
 			format->description);
 	if (text)
 		fprintf(stream, "\n%s", text);
