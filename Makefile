@@ -46,6 +46,8 @@ PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 # Without a pkg-config file.
 OTHER_LIBS := -liberty -lm
+# Only of the program: the live view.
+TUI_LIBS   = $(shell pkg-config --libs ncursesw 2>/dev/null)
 
 OPT ?= -O2
 WARN := -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wshadow \
@@ -66,8 +68,10 @@ bpf_flags = -target bpf -mcpu=v3 -g -O2 -std=gnu11 $(BPF_WARN) -D__TARGET_ARCH_$
 
 LIB_LAYERS := base system python kernel symbols model format collect inspect export api
 LIB_SRC  := $(sort $(wildcard $(addprefix user/,$(addsuffix /*.c,$(LIB_LAYERS)))))
-CLI_SRC  := $(sort $(wildcard user/tui/*.c user/cli/*.c))
+TUI_SRC  := $(sort $(wildcard user/tui/*.c))
+CLI_SRC  := $(TUI_SRC) $(sort $(wildcard user/cli/*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/obj/%.o)
+TUI_OBJ  := $(TUI_SRC:%.c=$(B)/obj/%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/obj/%.o)
 
 # A program file per capability; parts that several share are linked in by `bpftool gen object`.
@@ -164,6 +168,11 @@ $(B)/libkeelback.a: $(LIB_OBJ)
 	$(call msg,AR,$@)
 	$(Q)rm -f $@; ar rcs $@ $^
 
+# For tests: parts of the live view that need no terminal.
+$(B)/libtui.a: $(TUI_OBJ)
+	$(call msg,AR,$@)
+	$(Q)rm -f $@; ar rcs $@ $^
+
 $(B)/libkeelback.so: $(LIB_OBJ) include/libkeelback.map
 	$(call msg,LD,$@)
 	$(Q)$(CC) -shared -Wl,-soname,libkeelback.so.$(SOVERSION) -Wl,--version-script=include/libkeelback.map \
@@ -172,17 +181,18 @@ $(B)/libkeelback.so: $(LIB_OBJ) include/libkeelback.map
 
 $(B)/keelback: $(CLI_OBJ) $(B)/libkeelback.a
 	$(call msg,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(CLI_OBJ) $(B)/libkeelback.a -o $@ $(PKG_LIBS) $(OTHER_LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(CLI_OBJ) $(B)/libkeelback.a -o $@ $(PKG_LIBS) $(TUI_LIBS) $(OTHER_LIBS)
 
 $(B)/keelback.pc: include/keelback.pc.in Makefile
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCDIR@|$(INCDIR)|' \
 		-e 's|@VERSION@|$(VERSION)|' -e 's|@PKGS@|$(PKGS)|' $< > $@
 
 # Tests link the archive: they see the inside.
-$(B)/tests/%: tests/%.c $(B)/libkeelback.a
+$(B)/tests/%: tests/%.c $(B)/libkeelback.a $(B)/libtui.a
 	$(call msg,TEST,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests -Ibpf $(CFLAGS_ALL) -MMD -MP $< -o $@ $(LDFLAGS_ALL) $(B)/libkeelback.a -lcmocka $(PKG_LIBS) $(OTHER_LIBS)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests -Ibpf $(CFLAGS_ALL) -MMD -MP $< -o $@ $(LDFLAGS_ALL) \
+		$(B)/libtui.a $(B)/libkeelback.a -lcmocka $(PKG_LIBS) $(TUI_LIBS) $(OTHER_LIBS)
 
 # Examples see only what is installed.
 $(B)/examples/%: examples/%.c $(B)/libkeelback.so

@@ -33,13 +33,16 @@ _keelback() {
 	--color) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$current") ;;
 	-r | --rate) mapfile -t COMPREPLY < <(compgen -W "tick 100 1000 10000" -- "$current") ;;
 	--sort)
-		[[ $command == diff ]] && mapfile -t COMPREPLY < <(compgen -W "self total name" -- "$current")
-		[[ $command == diff ]] || mapfile -t COMPREPLY < <(compgen -W "nsamples tottime cumtime sample-pct cumul-pct nsamples-cumul name" -- "$current")
+		case $command in
+		diff) mapfile -t COMPREPLY < <(compgen -W "self total name" -- "$current") ;;
+		top) mapfile -t COMPREPLY < <(compgen -W "self self% total total% now trend name file" -- "$current") ;;
+		*) mapfile -t COMPREPLY < <(compgen -W "nsamples tottime cumtime sample-pct cumul-pct nsamples-cumul name" -- "$current") ;;
+		esac
 		;;
 	--cgroup) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
 	--baseline) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
-	-d | --duration | --min-wait | -t | --tid | --limit | --container) ;;
-	-o | --output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+	-d | --duration | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter) ;;
+	-o | --output | --command-output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	*)
 		case $current in
 		-*) mapfile -t COMPREPLY < <(compgen -W "$(_keelback_options "$command")" -- "$current") ;;

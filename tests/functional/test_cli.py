@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import REPO, once
 
-COMMANDS = ["sample", "convert", "diff", "ps", "doctor"]
+COMMANDS = ["sample", "top", "convert", "diff", "ps", "doctor"]
 
 BUSY = """
 import sys, time
@@ -105,6 +105,22 @@ BAD_INPUT = [
     (["sample", "--cgroup", "/etc", "-d", "1"], 2, r"'/etc'"),
     (["sample", "--", "/no/such/command"], 2, r"'/no/such/command'"),
     (["sample", "--", "/etc"], 2, r"'/etc'"),
+    # the live view
+    (["top"], 2, r"no target"),
+    (["top", "-a"], 2, r"stdout is no terminal: give --batch N for text"),
+    (["top", "-a", "--limit", "3"], 2, r"--limit goes with --batch"),
+    (["top", "-a", "--batch", "0"], 2, r"--batch: '0'"),
+    (["top", "-a", "--batch", "1", "--delay", "0.01"], 2, r"--delay: 0.01 is not from 0.1 to 60"),
+    (["top", "-a", "--batch", "1", "--delay", "61"], 2, r"--delay: 61 is not"),
+    (["top", "-a", "--batch", "1", "--window", "301"], 2, r"--window: 301 is not from 1 to 300"),
+    (["top", "-a", "--batch", "1", "--sort", "size"], 2, r"--sort: 'size' is none of self, self%, .*file"),
+    (["top", "-a", "--batch", "1", "--filter", "(x"], 2, r"--filter: '\(x': Unmatched"),
+    (["top", "-a", "--batch", "1", "--filter", "x" * 201], 2, r"--filter: .*longer than 200"),
+    (["top", "-a", "--command-output", "x"], 2, r"--command-output goes with -- COMMAND"),
+    (["top", "-o", "x.html", "-a"], 2, r"unknown option '-o'"),
+    (["top", "--batch", "1", "-p", "4194304"], 2, r"no process with PID 4194304"),
+    (["top", "--batch", "1", "--", "/no/such/command"], 2, r"'/no/such/command'"),
+    (["top", "--batch", "1", "--command-output", "/no/such/dir/x", "--", "true"], 1, r"cannot write '/no/such/dir/x'"),
     # formats and output
     (["sample", "-f", "gif", "-a"], 2, r"--format: 'gif' is none of pstats collapsed flamegraph"),
     (["sample", "-f", "", "-a"], 2, r"--format: '' is none of"),
@@ -204,8 +220,11 @@ def options_of_help(text):
 
 
 def options_of_man(path):
-    """The options in the tags of a man page."""
+    """The options in the tags of a man page, and those of the sections of another page that it refers to."""
     text = path.read_text().replace("\\-", "-")
+    for section, page in re.findall(r"^\.SS (\w+)\nThose of\n\.BR (\S+) \(1\)\.$", text, re.M):
+        other = path.with_name(f"{page}.1").read_text().replace("\\-", "-")
+        text += re.search(rf"^\.SS {section}\n(.*?)^\.S[SH] ", other, re.M | re.S)[1]
     text = re.sub(r"\\f[BIR]", "", text)
     tags = re.findall(r"^\.TP\n(-.*)$", text, re.M)
     return {option for tag in tags for option in re.findall(r"(?:^|, )(--?[a-z][a-z-]*)", tag)}
@@ -231,10 +250,10 @@ def test_completion(env):
         PATH={Path(env.keelback_path).parent}:$PATH
         source {REPO}/scripts/completion/keelback.bash
         offer() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _keelback; echo "${{COMPREPLY[*]}}"; }}
-        offer keelback s; offer keelback sample --du; offer keelback convert -f c; offer keelback sample -- --du
+        offer keelback s; offer keelback sample --du; offer keelback top --sort to; offer keelback convert -f c; offer keelback sample -- --du
     """
     output = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
-    assert output.splitlines() == ["sample", "--duration", "collapsed callgrind", ""], output
+    assert output.splitlines() == ["sample", "--duration", "total total%", "collapsed callgrind", ""], output
 
 
 @once

@@ -69,7 +69,7 @@ bool kb_text__is_printable(uint32_t cp)
 	       !(cp >= 0x2066 && cp <= 0x2069) && cp != 0xfeff && (cp & 0xfffe) != 0xfffe;
 }
 
-static int encode(uint32_t cp, char out[4])
+int kb_text__encode(uint32_t cp, char out[4])
 {
 	if (cp < 0x80) {
 		out[0] = (char)cp;
@@ -97,7 +97,7 @@ static void put(FILE *stream, uint32_t cp)
 {
 	char bytes[4];
 
-	fwrite(bytes, 1, encode(cp, bytes), stream);
+	fwrite(bytes, 1, kb_text__encode(cp, bytes), stream);
 }
 
 /* Length of the run at the start that every function here writes as it is, but for the characters
@@ -191,7 +191,7 @@ size_t kb_text__utf8_size(const char *text)
 	uint32_t cp;
 
 	while ((cp = kb_text__next(&text)))
-		size += encode(cp, bytes);
+		size += kb_text__encode(cp, bytes);
 	return size;
 }
 

@@ -25,6 +25,9 @@
  */
 uint32_t kb_text__next(const char **text);
 
+/* A code point as UTF-8, without a terminating zero; returns the bytes. */
+int kb_text__encode(uint32_t code_point, char out[4]);
+
 /* False for controls, for marks that change the writing direction and for line separators. */
 bool kb_text__is_printable(uint32_t code_point);
 

@@ -17,6 +17,7 @@ struct kb_command {
 };
 
 struct kb_error *kb_command__sample(int argc, char **argv, int *status);
+struct kb_error *kb_command__top(int argc, char **argv, int *status);
 struct kb_error *kb_command__convert(int argc, char **argv, int *status);
 struct kb_error *kb_command__diff(int argc, char **argv, int *status);
 struct kb_error *kb_command__ps(int argc, char **argv, int *status);

@@ -16,6 +16,8 @@
 static volatile sig_atomic_t received, terminal;
 static volatile uint64_t received_at; /* written before received is set, in the same thread */
 
+static void (*volatile on_abandon)(void);
+
 static void on_interrupt(int signal, siginfo_t *info, void *context)
 {
 	uint64_t now = kb_now(CLOCK_MONOTONIC);
@@ -26,6 +28,8 @@ static void on_interrupt(int signal, siginfo_t *info, void *context)
 		received = signal;
 	} else if (now - received_at > SAME_REQUEST_NS) {
 		kb_output__abandon();
+		if (on_abandon)
+			on_abandon();
 		_exit(128 + signal);
 	}
 }
@@ -46,6 +50,11 @@ void kb_interrupt__install(void)
 	if (old.sa_handler != SIG_IGN) /* nohup(1) */
 		sigaction(SIGHUP, &interrupt, NULL);
 	sigaction(SIGPIPE, &pipe, NULL);
+}
+
+void kb_interrupt__on_abandon(void (*fn)(void))
+{
+	on_abandon = fn;
 }
 
 int kb_interrupt__received(bool *from_terminal)

@@ -11,6 +11,9 @@
  */
 void kb_interrupt__install(void);
 
+/* What a second signal still does before it ends the program; callable from a handler. */
+void kb_interrupt__on_abandon(void (*fn)(void));
+
 /* The signal that came, or 0. *from_terminal: everything in the foreground got it, not only we. */
 int kb_interrupt__received(bool *from_terminal);
 
