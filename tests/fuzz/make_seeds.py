@@ -4,7 +4,9 @@
 
 import json
 import struct
+import subprocess
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -59,8 +61,22 @@ def recording_seeds():
     yield b"\x00" + header + struct.pack("<I", zlib.crc32(header))
 
 
+def unwind_seeds():
+    """An .eh_frame of one function with a frame pointer, and a whole library of a few functions."""
+    cie = bytes([1]) + b"zR\0" + bytes([1, 0x78, 16, 1, 0x1B, 0x0C, 7, 8, 0x90, 1, 0, 0])
+    frame = bytes([0x41, 0x0E, 16, 0x86, 2, 0x43, 0x0D, 6, 0x60, 0x0C, 7, 8])
+    fde = struct.pack("<iI", 0x1000, 0x40) + b"\0" + frame + bytes(3)
+    table = struct.pack("<II", len(cie) + 4, 0) + cie
+    yield b"\x01" + table + struct.pack("<II", len(fde) + 4, len(table) + 4) + fde + bytes(4)
+    source = b"int f(int n) { volatile char a[n]; return a[0]; } int g(void) { return f(1) + f(2); }"
+    with tempfile.NamedTemporaryFile(suffix=".so") as library:
+        command = ["cc", "-shared", "-nostdlib", "-O1", "-x", "c", "-", "-o", library.name]
+        subprocess.run(command, input=source, check=True)
+        yield b"\x00" + Path(library.name).read_bytes()
+
+
 def main():
-    makers = {"linetable": linetable_seeds, "recording": recording_seeds}
+    makers = {"linetable": linetable_seeds, "recording": recording_seeds, "unwind": unwind_seeds}
     if len(sys.argv) != 3 or sys.argv[1] not in makers:
         sys.exit(__doc__)
     directory = Path(sys.argv[2])

@@ -187,10 +187,11 @@ bool kb_elf_file__function_at(const struct kb_elf_file *file, bool symtab, size_
 			      struct kb_elf_symbol *symbol, const char **name)
 {
 	const struct table *table = symtab ? &file->symtab : &file->dynsym;
-	const Elf64_Sym *entry = &table->symbols[index];
+	const Elf64_Sym *entry;
 
 	if (index >= table->count)
 		return false;
+	entry = &table->symbols[index];
 	*name = NULL;
 	if (ELF64_ST_TYPE(entry->st_info) != STT_FUNC || !defined(entry) ||
 	    entry->st_name >= table->name_bytes)
