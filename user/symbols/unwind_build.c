@@ -56,57 +56,34 @@ static struct kb_error *add_function(struct builder *b, uint64_t start, uint64_t
 	return NULL;
 }
 
-/* The rule at an address, and up to where it holds. */
-static uint32_t rule_at(struct builder *b, uint64_t address, uint64_t *until)
+static struct kb_error *take_row(uint64_t start, uint64_t end, const struct kb_cfa_state *state,
+				 void *context)
 {
-	Dwarf_Frame *frame = kb_eh_frame__at(b->frames, address);
-	Dwarf_Addr start, end;
+	struct builder *b = context;
 	uint32_t rule = NO_RULE;
 
-	if (!frame) {
+	if (!state || !kb_unwind_rule__of_state(state, &rule))
 		b->table->n_dropped++;
-		return rule;
-	}
-	if (dwarf_frame_info(frame, &start, &end, NULL) >= 0 && end > address && end < *until)
-		*until = end;
-	if (!kb_unwind_rule__of_frame(frame, &rule))
-		b->table->n_dropped++;
-	free(frame);
-	return rule;
-}
-
-static struct kb_error *add_range(struct builder *b, const struct kb_eh_range *range)
-{
-	uint64_t until;
-
-	for (uint64_t address = range->start; address < range->end; address = until) {
-		uint32_t rule;
-
-		until = range->end;
-		rule = rule_at(b, address, &until);
-		KB_TRY(add_row(b, address - b->base, rule));
-	}
-	return add_function(b, range->start - b->base, range->end - b->base);
+	return add_row(b, start - b->base, rule);
 }
 
 static struct kb_error *add_ranges(struct builder *b)
 {
-	const struct kb_eh_range *ranges;
+	uint32_t n = kb_eh_frame__count(b->frames);
 	uint64_t reached = b->base;
-	uint32_t n;
 
 	KB_TRY(add_row(b, 0, NO_RULE));
-	KB_TRY(kb_eh_frame__ranges(b->frames, KB_UNWIND_FUNCTIONS_MAX, &ranges, &n));
 	for (uint32_t i = 0; i < n; i++) {
-		if (ranges[i].start < b->base || ranges[i].end - b->base >= UINT32_MAX)
+		const struct kb_eh_range *range = kb_eh_frame__at(b->frames, i);
+
+		if (range->start < b->base || range->end - b->base >= UINT32_MAX)
 			continue;
-		if (ranges[i].start - reached > PADDING_MAX)
+		if (range->start - reached > PADDING_MAX)
 			KB_TRY(add_row(b, reached - b->base, NO_RULE));
-		KB_TRY(add_range(b, &ranges[i]));
-		reached = ranges[i].end;
+		KB_TRY(kb_eh_frame__rows(b->frames, range, take_row, b));
+		KB_TRY(add_function(b, range->start - b->base, range->end - b->base));
+		reached = range->end;
 	}
-	if (!b->table->n_functions)
-		return kb_unsupported("no unwind information (.eh_frame is empty)");
 	return add_row(b, reached - b->base, NO_RULE);
 }
 
@@ -115,10 +92,11 @@ struct kb_error *kb_unwind_table__build(const struct kb_elf_file *file,
 {
 	struct builder b = { .base = kb_elf_file__base(file) };
 	struct kb_error *err;
+	uint32_t fp;
 
-	if (!kb_unwind_rule__supported())
+	if (!kb_unwind_rule__supported(&fp))
 		return kb_unsupported("native stacks are not supported on this processor");
-	KB_TRY(kb_eh_frame__open(file, &b.frames));
+	KB_TRY(kb_eh_frame__open(file, fp, KB_UNWIND_FUNCTIONS_MAX, &b.frames));
 	b.table = calloc(1, sizeof(*b.table));
 	err = b.table ? add_ranges(&b) : kb_error__no_memory();
 	kb_eh_frame__close(b.frames);

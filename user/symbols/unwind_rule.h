@@ -2,18 +2,19 @@
 #ifndef KB_SYMBOLS_UNWIND_RULE_H
 #define KB_SYMBOLS_UNWIND_RULE_H
 
-#include <elfutils/libdw.h>
 #include <stdbool.h>
 #include "bpf/shared/native.h"
+#include "symbols/cfa_program.h"
 
 /*
- * From a row of CFI, as libdw evaluates it, to a rule of bpf/shared/native.h. One
- * implementation per processor, unwind_rule_x86.c and so on.
+ * From the state of a CFA program to a rule of bpf/shared/native.h. One implementation per
+ * processor, unwind_rule_x86.c and so on.
  */
 
-bool kb_unwind_rule__supported(void);
+/* DWARF's number of the frame pointer; false: rules are not made on this processor. */
+bool kb_unwind_rule__supported(uint32_t *fp);
 
 /* False, and *rule a KB_UNWIND_NONE: it cannot be expressed. */
-bool kb_unwind_rule__of_frame(Dwarf_Frame *frame, uint32_t *rule);
+bool kb_unwind_rule__of_state(const struct kb_cfa_state *state, uint32_t *rule);
 
 #endif

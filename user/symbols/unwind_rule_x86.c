@@ -16,11 +16,6 @@
 
 #define RETURN_ADDRESS KB_UNWIND_REG_RIP
 
-struct expression {
-	Dwarf_Op *ops;
-	size_t n;
-};
-
 static uint32_t no_rule(enum kb_unwind_end end)
 {
 	return KB_UNWIND_RULE(KB_UNWIND_NO_RULE, end, 0);
@@ -35,193 +30,165 @@ static bool in_words(int64_t bytes, int min, int max, int *words)
 	return true;
 }
 
-/* DW_OP_bregN: register and offset. */
-static bool is_register_plus(const Dwarf_Op *op, int *number, int64_t *offset)
+/* ---------------------------------------------------------------- expressions */
+
+/* DW_OP_bregN, at the start of an expression: register and offset. */
+static bool register_plus(struct kb_cfa_code *code, uint32_t *number, int64_t *offset)
 {
-	if (op->atom >= DW_OP_breg0 && op->atom <= DW_OP_breg31) {
-		*number = op->atom - DW_OP_breg0;
-		*offset = (int64_t)op->number;
-		return true;
-	}
-	if (op->atom != DW_OP_bregx || op->number > RETURN_ADDRESS)
+	if (code->at >= code->end || *code->at < DW_OP_breg0 ||
+	    *code->at > DW_OP_breg0 + RETURN_ADDRESS)
 		return false;
-	*number = (int)op->number;
-	*offset = (int64_t)op->number2;
-	return true;
+	*number = *code->at++ - DW_OP_breg0;
+	return kb_cfa__sleb(code, offset);
 }
 
-/* ---------------------------------------------------------------- registers' places */
-
-enum place { UNCHANGED, UNDEFINED, FROM_CFA, FROM_REGISTER, ELSEWHERE };
-
-/* Where the caller's value of a register is: CFA + *offset, or the register *number + *offset. */
-static enum place place_of(Dwarf_Frame *frame, int regno, int *number, int64_t *offset)
+/* A place that is the value of a register, plus a constant. */
+static bool is_register_plus(const struct kb_cfa_place *place, uint32_t number, int64_t offset)
 {
-	Dwarf_Op memory[3];
-	struct expression e;
+	struct kb_cfa_code code = place->expression;
+	uint32_t own_number;
+	int64_t own_offset;
 
-	if (dwarf_frame_register(frame, regno, memory, &e.ops, &e.n))
-		return ELSEWHERE;
-	if (!e.n)
-		return e.ops ? UNDEFINED : UNCHANGED;
-	if (e.ops[0].atom != DW_OP_call_frame_cfa || e.n > 2)
-		return ELSEWHERE;
-	*offset = e.n == 2 ? (int64_t)e.ops[1].number : 0;
-	if (e.n == 1 || e.ops[1].atom == DW_OP_plus_uconst)
-		return FROM_CFA;
-	return is_register_plus(&e.ops[1], number, offset) ? FROM_REGISTER : ELSEWHERE;
+	return place->kind == KB_CFA_EXPRESSION && register_plus(&code, &own_number, &own_offset) &&
+	       own_number == number && own_offset == offset && code.at == code.end;
 }
 
-static bool is_at_rsp(Dwarf_Frame *frame, int regno, int64_t expected)
+/* The value at register + *offset, plus a constant. */
+static bool is_dereferenced(const struct kb_cfa_place *cfa, uint32_t *number, int64_t *offset,
+			    uint64_t *more)
 {
-	int64_t offset;
-	int number;
+	struct kb_cfa_code code = cfa->expression;
 
-	return place_of(frame, regno, &number, &offset) == FROM_REGISTER &&
-	       number == KB_UNWIND_REG_RSP && offset == expected;
+	*more = 0;
+	if (cfa->kind != KB_CFA_EXPRESSION || !register_plus(&code, number, offset) ||
+	    code.at == code.end || *code.at++ != DW_OP_deref)
+		return false;
+	if (code.at == code.end)
+		return true;
+	return *code.at++ == DW_OP_plus_uconst && kb_cfa__uleb(&code, more) && code.at == code.end;
 }
+
+/* rsp + 8 + ((rip & 15) >= 11) * 8, which GNU ld, gold and lld all write for .plt. */
+static bool is_plt(const struct kb_cfa_place *cfa)
+{
+	static const uint8_t stub[] = { DW_OP_breg0 + KB_UNWIND_REG_RSP,
+					8,
+					DW_OP_breg0 + KB_UNWIND_REG_RIP,
+					0,
+					DW_OP_lit15,
+					DW_OP_and,
+					DW_OP_lit11,
+					DW_OP_ge,
+					DW_OP_lit3,
+					DW_OP_shl,
+					DW_OP_plus };
+
+	return cfa->kind == KB_CFA_EXPRESSION &&
+	       cfa->expression.end - cfa->expression.at == sizeof(stub) &&
+	       !memcmp(cfa->expression.at, stub, sizeof(stub));
+}
+
+/* ---------------------------------------------------------------- a row */
 
 /* The fp field. */
-static bool fp_place(Dwarf_Frame *frame, int *fp)
+static bool fp_field(const struct kb_cfa_place *place, int *fp)
 {
-	int64_t offset;
-	int number;
-
-	switch (place_of(frame, KB_UNWIND_REG_RBP, &number, &offset)) {
-	case UNCHANGED:
-	case UNDEFINED: /* not mentioned: it is the callee's to preserve */
-		*fp = 0;
+	*fp = 0;
+	switch (place->kind) {
+	case KB_CFA_UNCHANGED:
+	case KB_CFA_UNDEFINED:
 		return true;
-	case FROM_CFA:
-		return offset && in_words(offset, FP_MIN, FP_MAX, fp);
-	case FROM_REGISTER:
+	case KB_CFA_OFFSET:
+		return place->offset && in_words(place->offset, FP_MIN, FP_MAX, fp);
+	case KB_CFA_EXPRESSION:
 		*fp = KB_UNWIND_FP_AT_FP / 8;
-		return number == KB_UNWIND_REG_RBP && !offset;
-	case ELSEWHERE:
+		return is_register_plus(place, KB_UNWIND_REG_RBP, 0);
+	case KB_CFA_OTHER:
 		break;
 	}
 	return false;
 }
 
-/* ---------------------------------------------------------------- the CFA */
-
-/* rsp + 8 + ((rip & 15) >= 11) * 8, which GNU ld, gold and lld all write for .plt. */
-static bool is_plt(struct expression e)
+static uint32_t special(enum kb_unwind_special kind, uint32_t operand, int offset, int fp)
 {
-	static const struct {
-		uint8_t atom;
-		uint8_t number;
-	} stub[] = {
-		{ DW_OP_breg0 + KB_UNWIND_REG_RSP, 8 },
-		{ DW_OP_breg0 + KB_UNWIND_REG_RIP, 0 },
-		{ DW_OP_lit15, 0 },
-		{ DW_OP_and, 0 },
-		{ DW_OP_lit11, 0 },
-		{ DW_OP_ge, 0 },
-		{ DW_OP_lit3, 0 },
-		{ DW_OP_shl, 0 },
-		{ DW_OP_plus, 0 },
-	};
+	return KB_UNWIND_RULE(KB_UNWIND_SPECIAL, KB_UNWIND_VALUE(kind, operand, offset), fp);
+}
 
-	if (e.n != sizeof(stub) / sizeof(*stub))
-		return false;
-	for (size_t i = 0; i < e.n; i++)
-		if (e.ops[i].atom != stub[i].atom || (i < 2 && e.ops[i].number != stub[i].number))
+/* The CFA is the value of a register, plus a constant. */
+static bool rule_of_register(const struct kb_cfa_place *cfa, int fp, uint32_t *rule)
+{
+	bool is_rsp = cfa->number == KB_UNWIND_REG_RSP, is_rbp = cfa->number == KB_UNWIND_REG_RBP;
+	int words;
+
+	if (is_rsp || is_rbp) {
+		if (!in_words(cfa->offset, OFFSET_MIN, OFFSET_MAX, &words))
 			return false;
+		*rule = KB_UNWIND_RULE(is_rsp ? KB_UNWIND_RSP : KB_UNWIND_RBP, words, fp);
+		return true;
+	}
+	if (cfa->number > KB_UNWIND_REG_R15 ||
+	    !in_words(cfa->offset, SPECIAL_OFFSET_MIN, SPECIAL_OFFSET_MAX, &words))
+		return false;
+	*rule = special(KB_UNWIND_REGISTER, cfa->number, words, fp);
 	return true;
 }
 
-/* The value at register + offset, plus a constant. */
-static bool dereferenced(struct expression e, int fp, uint32_t *rule)
+static bool rule_of_value(const struct kb_cfa_place *cfa, int fp, uint32_t *rule)
 {
-	int number, words, operand = 0;
+	uint32_t number;
 	int64_t offset;
+	uint64_t more;
+	int words;
 
-	if (e.n < 2 || e.n > 3 || e.ops[1].atom != DW_OP_deref ||
-	    !is_register_plus(&e.ops[0], &number, &offset) ||
+	if (!is_dereferenced(cfa, &number, &offset, &more) || more % 8 || more / 8 > OPERAND_MAX ||
 	    (number != KB_UNWIND_REG_RSP && number != KB_UNWIND_REG_RBP) ||
 	    !in_words(offset, SPECIAL_OFFSET_MIN, SPECIAL_OFFSET_MAX, &words))
 		return false;
-	if (e.n == 3 && (e.ops[2].atom != DW_OP_plus_uconst || e.ops[2].number > INT32_MAX ||
-			 !in_words((int64_t)e.ops[2].number, 0, OPERAND_MAX, &operand)))
-		return false;
-	*rule = KB_UNWIND_RULE(KB_UNWIND_SPECIAL,
-			       KB_UNWIND_VALUE(number == KB_UNWIND_REG_RSP ? KB_UNWIND_DEREF_RSP
-									   : KB_UNWIND_DEREF_RBP,
-					       operand, words),
-			       fp);
+	*rule = special(number == KB_UNWIND_REG_RSP ? KB_UNWIND_DEREF_RSP : KB_UNWIND_DEREF_RBP,
+			(uint32_t)(more / 8), words, fp);
 	return true;
 }
 
-static bool register_plus(struct expression e, int fp, uint32_t *rule)
+static bool is_signal_trampoline(const struct kb_cfa_state *state)
 {
-	int number, words;
+	uint32_t number;
 	int64_t offset;
+	uint64_t more;
 
-	if (e.n != 1 || !is_register_plus(&e.ops[0], &number, &offset))
-		return false;
-	if (number == KB_UNWIND_REG_RSP || number == KB_UNWIND_REG_RBP) {
-		if (!in_words(offset, OFFSET_MIN, OFFSET_MAX, &words))
-			return false;
-		*rule = KB_UNWIND_RULE(number == KB_UNWIND_REG_RSP ? KB_UNWIND_RSP : KB_UNWIND_RBP,
-				       words, fp);
-		return true;
-	}
-	if (number > KB_UNWIND_REG_R15 ||
-	    !in_words(offset, SPECIAL_OFFSET_MIN, SPECIAL_OFFSET_MAX, &words))
-		return false;
-	*rule = KB_UNWIND_RULE(KB_UNWIND_SPECIAL,
-			       KB_UNWIND_VALUE(KB_UNWIND_REGISTER, number, words), fp);
+	return state->signal && is_dereferenced(&state->cfa, &number, &offset, &more) &&
+	       number == KB_UNWIND_REG_RSP && offset == KB_UNWIND_SIGNAL_RSP && !more &&
+	       is_register_plus(&state->fp, KB_UNWIND_REG_RSP, KB_UNWIND_SIGNAL_RBP) &&
+	       is_register_plus(&state->ra, KB_UNWIND_REG_RSP, KB_UNWIND_SIGNAL_RIP);
+}
+
+bool kb_unwind_rule__supported(uint32_t *fp)
+{
+	*fp = KB_UNWIND_REG_RBP;
 	return true;
 }
 
-/* ---------------------------------------------------------------- a row */
-
-static bool is_signal_trampoline(Dwarf_Frame *frame, struct expression cfa)
+bool kb_unwind_rule__of_state(const struct kb_cfa_state *state, uint32_t *rule)
 {
-	int64_t offset;
-	bool signal;
-	int number;
-
-	return dwarf_frame_info(frame, NULL, NULL, &signal) >= 0 && signal && cfa.n == 2 &&
-	       is_register_plus(&cfa.ops[0], &number, &offset) && number == KB_UNWIND_REG_RSP &&
-	       offset == KB_UNWIND_SIGNAL_RSP && cfa.ops[1].atom == DW_OP_deref &&
-	       is_at_rsp(frame, KB_UNWIND_REG_RBP, KB_UNWIND_SIGNAL_RBP) &&
-	       is_at_rsp(frame, RETURN_ADDRESS, KB_UNWIND_SIGNAL_RIP);
-}
-
-bool kb_unwind_rule__supported(void)
-{
-	return true;
-}
-
-bool kb_unwind_rule__of_frame(Dwarf_Frame *frame, uint32_t *rule)
-{
-	struct expression cfa;
-	int64_t offset = 0;
-	int number, fp;
-	enum place place;
+	int fp;
 
 	*rule = no_rule(KB_UNWIND_NONE);
-	place = place_of(frame, RETURN_ADDRESS, &number, &offset);
-	if (place == UNDEFINED) {
+	if (state->ra.kind == KB_CFA_UNDEFINED) {
 		*rule = no_rule(KB_UNWIND_END);
 		return true;
 	}
-	if (dwarf_frame_cfa(frame, &cfa.ops, &cfa.n) || !cfa.n)
-		return false;
-	if (is_signal_trampoline(frame, cfa)) {
-		*rule = KB_UNWIND_RULE(KB_UNWIND_SPECIAL, KB_UNWIND_VALUE(KB_UNWIND_SIGNAL, 0, 0),
-				       0);
+	if (is_signal_trampoline(state)) {
+		*rule = special(KB_UNWIND_SIGNAL, 0, 0, 0);
 		return true;
 	}
-	if (place != FROM_CFA || offset != -8 || !fp_place(frame, &fp))
+	if (state->ra.kind != KB_CFA_OFFSET || state->ra.offset != -8 || !fp_field(&state->fp, &fp))
 		return false;
-	if (is_plt(cfa)) {
-		*rule = KB_UNWIND_RULE(KB_UNWIND_SPECIAL, KB_UNWIND_VALUE(KB_UNWIND_PLT, 0, 0), fp);
+	if (state->cfa.kind == KB_CFA_OFFSET)
+		return rule_of_register(&state->cfa, fp, rule);
+	if (is_plt(&state->cfa)) {
+		*rule = special(KB_UNWIND_PLT, 0, 0, fp);
 		return true;
 	}
-	return register_plus(cfa, fp, rule) || dereferenced(cfa, fp, rule);
+	return rule_of_value(&state->cfa, fp, rule);
 }
 
 #endif
