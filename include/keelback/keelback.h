@@ -9,5 +9,6 @@
 #include "keelback/sample.h"
 #include "keelback/format.h"
 #include "keelback/inspect.h"
+#include "keelback/dump.h"
 
 #endif

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import REPO, once
 
-COMMANDS = ["sample", "top", "convert", "diff", "ps", "doctor"]
+COMMANDS = ["sample", "top", "convert", "diff", "dump", "ps", "doctor"]
 
 BUSY = """
 import sys, time
@@ -50,6 +50,13 @@ BAD_INPUT = [
     (["ps", "1234"], 2, r"unexpected argument '1234'"),
     (["ps", "--", "true"], 2, r"ps: takes no command"),
     (["ps", "-d", "1"], 2, r"unknown option '-d'"),
+    (["dump"], 2, r"dump: no target: give --pid, --container, --cgroup or --all$"),
+    (["dump", "-p", "4194304"], 2, r"no process with PID 4194304"),
+    (["dump", "-p", SLEEP], 4, r"process \d+ is not a Python process"),
+    (["dump", "-p", "1", "--limit", "-1"], 2, r"--limit: '-1'"),
+    (["dump", "-p", "1", "--depth", "99"], 2, r"--depth: '99'"),
+    (["dump", "-a", "-o", "/no/such/dir/x"], 1, r"cannot write '/no/such/dir/x'"),
+    (["dump", "--", "true"], 2, r"dump: takes no command"),
     (["doctor", "-a"], 2, r"unknown option '-a'"),
     (["doctor", "-p", "1"], 2, r"unknown option '-p'"),
     (["convert", "a.kb", "b.kb"], 2, r"unexpected argument 'b.kb'"),

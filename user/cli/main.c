@@ -19,6 +19,8 @@ static const struct kb_command commands[] = {
 	  kb_command__convert },
 	{ "diff", "Compare two recordings, function by function or as a flame graph",
 	  kb_command__diff },
+	{ "dump", "Where is it now? The stacks of all threads of running programs",
+	  kb_command__dump },
 	{ "ps", "List Python processes, and whether keelback works on them", kb_command__ps },
 	{ "doctor", "Try what keelback needs from this machine", kb_command__doctor },
 };
@@ -51,6 +53,7 @@ static void print_help(void)
 	     "  keelback sample -p 4711 -d 10 -o out.html flame graph of 10 s of a process\n"
 	     "  keelback sample -a -d 60 -o machine.kb    record the whole machine for a minute\n"
 	     "  keelback convert machine.kb -o out.html   and look at it later\n"
+	     "  keelback dump -p 4711 --locals            where is it now, and with what?\n"
 	     "\n"
 	     "Observing needs root, or the capabilities that 'keelback doctor' names.");
 }

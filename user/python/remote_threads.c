@@ -41,12 +41,13 @@ static uint64_t word(struct kb_remote *remote, uint64_t address)
 	return kb_pages__read_u64(remote->pages, address, &value) ? value : 0;
 }
 
-static void look_at_gil(struct kb_remote *remote, struct kb_remote_thread *thread)
+void kb_remote_threads__look_at_gil(struct kb_remote *remote, struct kb_remote_thread *thread)
 {
 	const struct kb_layout *layout = remote->layout;
 	uint32_t locked = 0, collecting = 0;
 	uint64_t gil;
 
+	thread->holds_gil = thread->collecting = false;
 	if (layout->flags & KB_LAYOUT_FREE_THREADED)
 		return;
 	if (layout->interp_gil != KB_NO_OFFSET && layout->version_minor >= 12) {
@@ -93,7 +94,7 @@ static bool read_list(struct kb_remote *remote, uint64_t interp, int64_t id,
 		thread->interp = interp;
 		thread->interp_id = id;
 		thread->ident = word(remote, tstate + layout->tstate_thread_id);
-		look_at_gil(remote, thread);
+		kb_remote_threads__look_at_gil(remote, thread);
 		tstate = word(remote, tstate + layout->tstate_next);
 	}
 	return true;

@@ -35,6 +35,8 @@ struct kb_remote_threads {
  */
 struct kb_error *kb_remote_threads__read(struct kb_remote *remote,
 					 struct kb_remote_threads *threads);
+/* Brings holds_gil and collecting up to date, with what remote->pages has. */
+void kb_remote_threads__look_at_gil(struct kb_remote *remote, struct kb_remote_thread *thread);
 /*
  * Fills in the names that Python's own threads have: threading._active of each interpreter. Threads
  * that were not started by threading, or whose entry was being changed, stay without one.

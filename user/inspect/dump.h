@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_INSPECT_DUMP_H
+#define KB_INSPECT_DUMP_H
+
+#include "base/strpool.h"
+#include "keelback/dump.h"
+#include "keelback/profile.h"
+#include "python/remote_frames.h"
+#include "python/remote_object.h"
+
+/* A dump while it is taken, and as it is kept. */
+
+struct kb_dump_frame_data {
+	struct kb_dump_frame info;
+	struct kb_dump_local *locals; /* info.n_locals of them */
+	uint32_t capacity;
+};
+
+struct kb_dump_thread_data {
+	struct kb_dump_thread info;
+	struct kb_dump_frame_data *frames;
+	uint32_t n_frames, capacity;
+	struct kb_remote_thread remote;
+	enum kb_remote_walk walk; /* what came of the last try */
+	bool settled;
+	bool gone; /* ended meanwhile: not part of the dump */
+};
+
+struct kb_dump_process_data {
+	struct kb_dump_process info;
+	struct kb_dump_thread_data *threads;
+	uint32_t n_threads, capacity;
+	struct kb_remote remote; /* open while the dump is taken */
+	bool open;
+};
+
+struct kb_dump {
+	struct kb_dump_opts opts;
+	struct kb_strpool *strings;
+	struct kb_dump_process_data *processes;
+	uint32_t n, capacity;
+};
+
+/* A string of the dump; a text that says so where there is no room for it. */
+const char *kb_dump__string(struct kb_dump *dump, const char *text);
+
+/* What dump_process.c adds to a dump. *found false without an error: no Python process. */
+struct kb_error *kb_dump__add_process(struct kb_dump *dump, struct kb_image_cache *images,
+				      pid_t pid, pid_t tid, bool *found);
+/* One that could not be read: its error is the caller's to set. */
+struct kb_error *kb_dump__add_failed(struct kb_dump *dump, pid_t pid);
+/* Tries to read the process's threads that are not settled, each once. Returns how many are left.
+ */
+uint32_t kb_dump__try_asleep(struct kb_dump *dump, struct kb_dump_process_data *process);
+
+/* Catches those that run (dump_sample.c), until the time is up. */
+struct kb_error *kb_dump__catch_running(struct kb_dump *dump);
+
+/* Makes the stack of a sample that of a thread. */
+void kb_dump_thread__take_sample(struct kb_dump *dump, struct kb_dump_process_data *process,
+				 struct kb_dump_thread_data *thread,
+				 const struct kb_profile *profile, uint32_t node);
+
+/* Frames and locals (dump_frames.c). */
+void kb_dump_thread__clear(struct kb_dump_thread_data *thread);
+struct kb_dump_frame_data *kb_dump_thread__add_frame(struct kb_dump_thread_data *thread);
+/* From a walked stack, as far as the dump wants frames. */
+void kb_dump_thread__fill(struct kb_dump *dump, struct kb_remote *remote,
+			  const struct kb_remote_stack *stack, struct kb_dump_thread_data *thread);
+void kb_dump_frame__read_locals(struct kb_dump *dump, struct kb_remote *remote,
+				const struct kb_remote_frame *from,
+				struct kb_dump_frame_data *frame);
+
+#endif
