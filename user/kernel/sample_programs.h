@@ -12,6 +12,7 @@
 #include "bpf/shared/ledger.h"
 #include "bpf/shared/process.h"
 #include "keelback/error.h"
+#include "kernel/native_maps.h"
 
 /*
  * The BPF side of a sampling session: its programs and maps behind functions, so
@@ -92,6 +93,10 @@ typedef void (*kb_count_fn)(const struct kb_stack_key *key, uint64_t count, void
 void kb_sample_programs__flip(struct kb_sample_programs *programs);
 struct kb_error *kb_sample_programs__drain(struct kb_sample_programs *programs, kb_count_fn fn,
 					   void *context);
+
+/* What the unwinder reads, with KB_WANT_NATIVE. Valid as long as the programs. */
+void kb_sample_programs__native_maps(const struct kb_sample_programs *programs,
+				     struct kb_native_maps *maps);
 
 /* Sums over all CPUs; one more entry than reasons, the attempts. */
 struct kb_error *kb_sample_programs__ledger(struct kb_sample_programs *programs,
