@@ -78,7 +78,7 @@ CLI_OBJ  := $(CLI_SRC:%.c=$(B)/obj/%.o)
 BPF_PROGRAMS := sample
 BPF_SRC_sample := bpf/common/maps.bpf.c bpf/common/tracker.bpf.c bpf/python/thread.bpf.c bpf/python/walk.bpf.c \
 	bpf/python/state.bpf.c bpf/python/tail.bpf.c bpf/python/code.bpf.c bpf/native/unwind.bpf.c bpf/stack.bpf.c \
-	bpf/sample.bpf.c
+	bpf/offcpu.bpf.c bpf/sample.bpf.c
 BPF_SKEL := $(BPF_PROGRAMS:%=$(B)/gen/%.skel.h)
 BPF_HDR  := $(wildcard bpf/*.h bpf/*/*.h vmlinux/*.h)
 BPF_ALL_SRC := $(sort $(foreach p,$(BPF_PROGRAMS),$(BPF_SRC_$(p))))

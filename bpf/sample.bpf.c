@@ -115,7 +115,7 @@ static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 
 	layout = bpf_map_lookup_elem(&layouts, &proc->layout);
 	walk = bpf_map_lookup_elem(&walks, &zero);
-	if (!layout || !walk) {
+	if (!layout || !walk || (config.mode == KB_MODE_IS_WALL && kb_is_walking())) {
 		kb_count(KB_LEDGER_ATTEMPTED, 1);
 		kb_count(KB_L_NO_SCRATCH, 1);
 		return 0;

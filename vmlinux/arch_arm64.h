@@ -18,6 +18,17 @@ struct user_pt_regs {
 } KB_CORE;
 #define KB_INSTRUCTION_POINTER(ctx) (((struct user_pt_regs *)(ctx))->pc)
 
+/* In a system call: which one, and its arguments; x0 holds the result by and by. */
+struct pt_regs {
+	__u64 regs[31];
+	__u64 orig_x0;
+	__s32 syscallno;
+} KB_CORE;
+#define KB_SYSCALL_NUMBER(ctx) ((ctx)->syscallno)
+#define KB_SYSCALL_FIRST(ctx)  ((ctx)->orig_x0)
+#define KB_SYSCALL_SECOND(ctx) ((ctx)->regs[1])
+#define KB_SYSCALL_FUTEX       98
+
 #define KB_THREAD_POINTER(task) ((task)->thread.uw.tp_value)
 
 /*

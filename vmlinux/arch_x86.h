@@ -12,9 +12,16 @@ struct thread_struct {
 
 /* The registers a uprobe is given, and those a thread had when it entered the kernel. */
 struct pt_regs {
-	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, ip, sp;
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, ip, sp,
+		orig_ax;
 } KB_CORE;
 #define KB_INSTRUCTION_POINTER(regs) ((regs)->ip)
+
+/* In a system call: which one, and its arguments. */
+#define KB_SYSCALL_NUMBER(regs) ((regs)->orig_ax)
+#define KB_SYSCALL_FIRST(regs)	((regs)->di)
+#define KB_SYSCALL_SECOND(regs) ((regs)->si)
+#define KB_SYSCALL_FUTEX	202
 
 /* Native stacks can be unwound on this processor. By DWARF's number of a register (psABI 1.0,
  * figure 3.36) that code may have made a CFA of. */

@@ -80,6 +80,17 @@ KB_MAP struct {
 	__type(value, kb_u64);
 } ledger SEC(".maps");
 
+/*
+ * This CPU is taking the stack of a wait, and an interrupt that nothing holds off (a hardware
+ * counter's) must not take one meanwhile: they share the scratch for code objects.
+ */
+KB_MAP struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, kb_u32);
+	__type(value, kb_u32);
+} walking SEC(".maps");
+
 extern const volatile struct kb_config config;
 extern volatile struct kb_control control;
 
@@ -89,6 +100,21 @@ static __always_inline void kb_count(kb_u32 reason, kb_u64 n)
 
 	if (counter)
 		*counter += n;
+}
+
+static __always_inline void kb_set_walking(kb_u32 is)
+{
+	kb_u32 zero = 0, *flag = bpf_map_lookup_elem(&walking, &zero);
+
+	if (flag)
+		*(volatile kb_u32 *)flag = is;
+}
+
+static __always_inline int kb_is_walking(void)
+{
+	kb_u32 zero = 0, *flag = bpf_map_lookup_elem(&walking, &zero);
+
+	return flag && *(volatile kb_u32 *)flag;
 }
 
 /* Wakes user space. Lost notices are counted; samples ask again later. */

@@ -172,11 +172,31 @@ struct frame_pointers {
 	kb_u64 current, base;
 };
 
+/* Makes the frame that they point to the one to start the walk at. */
+static __always_inline int start_at(struct kb_walk *walk, const struct kb_layout *layout,
+				    const struct frame_pointers *frames)
+{
+	kb_u64 current = frames->current, cframe[2];
+
+	walk->caller_cframe = 0;
+	if (current && layout->cframe_current_frame != KB_NO_OFFSET) {
+		/* In 3.11 and 3.12 it is a _PyCFrame, whose current_frame is followed by previous.
+		 */
+		if (kb_read_user(cframe, sizeof(cframe), current + layout->cframe_current_frame))
+			return KB_WALK_TSTATE_UNREADABLE;
+		current = cframe[0];
+		walk->caller_cframe = cframe[1];
+	}
+	walk->frame = current;
+	walk->last_frame = layout->flags & KB_LAYOUT_BASE_FRAME ? frames->base : 0;
+	return current ? KB_WALK_OK : KB_WALK_NO_FRAME;
+}
+
 __noinline int kb_find_thread(struct kb_walk *walk, struct kb_proc *proc,
 			      const struct kb_layout *layout, kb_u64 tp, kb_u32 tid)
 {
 	struct frame_pointers frames = {};
-	kb_u64 tstate, cframe[2];
+	kb_u64 tstate;
 
 	if (!walk || !proc || !layout)
 		return KB_WALK_TSTATE_UNREADABLE;
@@ -191,19 +211,19 @@ __noinline int kb_find_thread(struct kb_walk *walk, struct kb_proc *proc,
 		return KB_WALK_NOT_PYTHON_THREAD;
 	frames.current = kb_tstate_field(walk, layout->tstate_frame);
 	frames.base = kb_tstate_field(walk, layout->tstate_frame + sizeof(frames.current));
-	walk->caller_cframe = 0;
-	if (frames.current && layout->cframe_current_frame != KB_NO_OFFSET) {
-		/* In 3.11 and 3.12 it is a _PyCFrame, whose current_frame is followed by previous.
-		 */
-		if (kb_read_user(cframe, sizeof(cframe),
-				 frames.current + layout->cframe_current_frame))
-			return KB_WALK_TSTATE_UNREADABLE;
-		frames.current = cframe[0];
-		walk->caller_cframe = cframe[1];
-	}
-	walk->frame = frames.current;
-	walk->last_frame = layout->flags & KB_LAYOUT_BASE_FRAME ? frames.base : 0;
-	return frames.current ? KB_WALK_OK : KB_WALK_NO_FRAME;
+	return start_at(walk, layout, &frames);
+}
+
+__noinline int kb_find_frame_of(struct kb_walk *walk, const struct kb_layout *layout, kb_u64 tstate)
+{
+	struct frame_pointers frames = {};
+
+	if (!walk || !layout)
+		return KB_WALK_TSTATE_UNREADABLE;
+	walk->gc_frame = 0;
+	if (kb_read_user(&frames, sizeof(frames), tstate + layout->tstate_frame))
+		return KB_WALK_TSTATE_UNREADABLE;
+	return start_at(walk, layout, &frames);
 }
 
 /*

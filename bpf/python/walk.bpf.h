@@ -50,6 +50,12 @@ int kb_find_thread(struct kb_walk *walk, struct kb_proc *proc, const struct kb_l
 #define KB_GC_PLACED 1
 
 /*
+ * The same for another thread, by its thread state. That thread may be running, so what the
+ * walk finds then need not be a stack that it ever had.
+ */
+int kb_find_frame_of(struct kb_walk *walk, const struct kb_layout *layout, kb_u64 tstate);
+
+/*
  * After a walk that met unreadable memory: makes walk->frame the one that called
  * into the interpreter. False when there is no other place to start.
  */

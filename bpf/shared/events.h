@@ -158,6 +158,7 @@ struct kb_data_moment {
 KB_ASSERT_SIZE(struct kb_data_moment, 40);
 
 #define KB_STACK_TRUNCATED 1u
+#define KB_STACK_WAIT	   2u /* of a wait: user space keeps it for good, see shared/wait.h */
 
 /* The words of a stack that is new in its generation: frames, leaf first, and the tail. */
 struct kb_data_stack {

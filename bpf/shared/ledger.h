@@ -44,7 +44,14 @@
 	  "native stacks cut short: what lies on the stack is no caller")                          \
 	X(NATIVE_TRUNCATED, "native_truncated", NOTE, "native stacks deeper than the limit")       \
 	X(NATIVE_UNMATCHED, "native_unmatched", NOTE,                                              \
-	  "stacks whose native and Python frames do not go together: native ones are on top")
+	  "stacks whose native and Python frames do not go together: native ones are on top")      \
+	X(SHORT_WAITS, "short_waits", NOTE, "waits shorter than --min-wait")                       \
+	X(WAITS_NOT_WALKED, "waits_not_walked", NOTE,                                              \
+	  "waits whose stack was not taken, to bound the cost: <waits not walked>")                \
+	X(WAITS_NOT_KEPT, "waits_not_kept", NOTE, "waits of more threads than the table holds")    \
+	X(LOST_WAIT_NS, "lost_wait_ns", NOTE, "nanoseconds of waits that are not in the profile")  \
+	X(HOLDER_UNKNOWN, "holder_unknown", NOTE,                                                  \
+	  "waits for the GIL whose holder's stack could not be read while it ran")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

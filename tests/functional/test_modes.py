@@ -3,8 +3,8 @@
 
 import subprocess
 
-from harness import once, per_python
-from sampling import Sampling, go, sample
+from harness import per_python
+from sampling import Sampling, base, go
 
 # Three states, each for its time by the thread's own clock, which is printed.
 STATES = '''
@@ -80,3 +80,240 @@ def test_exception(env):
     assert counts["holding"] + counts["released"] <= 0.01 * everything, f"{counts}: {profile.log}"
     assert abs(counts["handling"] / everything - used["handling"]) < 0.06, f"{counts}, {used}: {profile.log}"
     assert profile.count("resumed") > 0.2 * counts["handling"], profile.log
+
+
+# Four ways to spend time, each measured by the program. What the others wait for comes from threads of its own.
+SPENDING = '''
+import os, sys, threading, time
+clock = getattr(time, "thread_time", time.process_time)  # 3.7+
+
+def computing():
+    end = clock() + .03
+    while clock() < end:
+        pass
+
+def sleeping():
+    time.sleep(.04)
+
+def reading():
+    request.release()
+    os.read(pipe[0], 1)
+
+def locking():
+    lock.acquire()
+    unlock.release()
+    lock.acquire()
+    lock.release()
+
+def writer():
+    while request.acquire():
+        time.sleep(.02)
+        os.write(pipe[1], b"x")
+
+def unlocker():
+    while unlock.acquire():
+        time.sleep(.01)
+        lock.release()
+
+pipe, lock = os.pipe(), threading.Lock()
+request, unlock = threading.Semaphore(0), threading.Semaphore(0)
+for function in (writer, unlocker):
+    thread = threading.Thread(target=function)
+    thread.daemon = True
+    thread.start()
+functions = (computing, sleeping, reading, locking)
+used = dict.fromkeys(functions, 0.0)
+end = time.perf_counter() + float(sys.argv[1])
+while time.perf_counter() < end:
+    for function in functions:
+        start = time.perf_counter()
+        function()
+        used[function] += time.perf_counter() - start
+print("used", *("%s=%.5f" % (function.__name__, t) for function, t in used.items()), flush=True)
+os._exit(0)
+'''
+
+
+def in_mode(env, mode, *args, **kwargs):
+    """The profile of a run, and what the target printed after `used`."""
+    run = Sampling(env, "--mode", mode, *args, stdout=subprocess.PIPE, **kwargs)
+    profile = run.finish()
+    check_time(profile)
+    words = env.wait_line(run.process, "used ").split()[1:]
+    return profile, {name: float(value) for name, value in (word.split("=") for word in words)}
+
+
+def check_time(profile):
+    """What holds for profiles of time: the ledger adds up, and nothing is left out for want of a stack."""
+    assert "does not add up" not in profile.log, profile.log
+    assert profile.attempted == sum(profile.ledger.values()), profile.ledger
+    assert profile.notes.get("lost_wait_ns", 0) < 0.01 * 1e3 * profile.total, profile.log
+
+
+def seconds(profile, name):
+    """Time in a function and what it called: collapsed stacks of time have microseconds."""
+    return profile.count(name) / 1e6
+
+
+@per_python
+def test_wall(env):
+    """Running and waiting of every kind, as the program measures it: each share within 2 points."""
+    target = env.py.command([env.py.script(SPENDING), 2])
+    profile, used = in_mode(env, "wall", "-r", 2000, "--", *target)
+    found = {name: seconds(profile, name) for name in used}
+    for name in used:
+        share, expected = found[name] / sum(found.values()), used[name] / sum(used.values())
+        assert abs(share - expected) < 0.02, f"{name}: {found}, {used}: {profile.log}"
+    # Each of the three threads has all of its time.
+    assert abs(seconds(profile, "writer") / sum(used.values()) - 1) < 0.05, profile.log
+    assert abs(sum(found.values()) / sum(used.values()) - 1) < 0.05, f"{found}, {used}: {profile.log}"
+
+
+# Threads that sleep before, while and after they are observed; they do nothing else.
+SLEEPERS = '''
+import sys, threading, time
+
+def forever():
+    threading.Event().wait()
+
+def for_ever():
+    forever()
+
+def waking():
+    while True:
+        time.sleep(.3)
+
+for function in (for_ever, waking):
+    thread = threading.Thread(target=function)
+    thread.daemon = True
+    thread.start()
+print("ready", flush=True)
+sys.stdin.readline()
+'''
+
+
+@per_python
+def test_sleeping_before_and_after(env):
+    """A thread that sleeps all the time has its stack and all of the time, others theirs to both ends."""
+    target = env.py.popen([env.py.script(SLEEPERS)], stdin=subprocess.PIPE)
+    env.wait_line(target, "ready")
+    run = Sampling(env, "--mode", "wall", "-p", target.pid, "-d", 1).finish()
+    check_time(run)
+    for name in ("for_ever", "forever", "waking"):
+        assert 0.9 < seconds(run, name) < 1.6, f"{name} {seconds(run, name)}: {run.log}"
+    main = [stack for stack, count in run.stacks if count > 900000 and len(stack) <= 3]
+    assert any(base(frame) == "<module>" for stack in main for frame in stack), run.stacks
+    go(target)
+
+
+# Two threads that hold the GIL as long as they may. What each waited: the gaps in its own time, and how much of
+# that may have been for a processor (schedstat: ns waiting in a run queue).
+FIGHT = '''
+import os, threading
+from time import perf_counter
+
+def queued(tid):
+    with open("/proc/self/task/%d/schedstat" % tid) as file:
+        return int(file.read().split()[1]) / 1e9
+
+def fight(seconds):
+    waited = 0.0
+    last = perf_counter()
+    end = last + seconds
+    while last < end:
+        now = perf_counter()
+        if now - last > 1e-3:
+            waited += now - last
+        last = now
+    return waited
+
+def first(): return fight(1)
+def second(): return fight(1)
+
+def run(function):
+    tid = ctypes_gettid()
+    before = queued(tid)
+    used[function.__name__] = function()
+    used["queued_" + function.__name__] = queued(tid) - before
+
+import ctypes
+ctypes_gettid = lambda: ctypes.CDLL(None).syscall(186)
+try:
+    os.nice(-19)
+except OSError:
+    pass
+used = {}
+threads = [threading.Thread(target=run, args=(function,)) for function in (first, second)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print("used", *("%s=%.5f" % item for item in used.items()), flush=True)
+'''
+
+
+@per_python
+def test_gil_wait(env):
+    """Two threads that fight for the GIL: who waits, who holds it, and for how long."""
+    profile, used = in_mode(env, "gil-wait", "--", *env.py.command([env.py.script(FIGHT)]))
+    for waiter, holder in (("first", "second"), ("second", "first")):
+        waited = held = 0
+        for stack, count in profile.stacks:
+            names = [base(frame) for frame in stack]
+            at = names.index("<GIL held by>") if "<GIL held by>" in names else len(names)
+            if waiter in names[:at]:
+                waited += count / 1e6
+                held += count / 1e6 if holder in names[at:] else 0
+        low, high = used[waiter] - used[f"queued_{waiter}"], used[waiter]
+        assert 0.9 * low <= waited <= 1.1 * high, f"{waiter}: {waited}, {used}: {profile.log}"
+        assert held > 0.9 * waited, f"{holder} held it {held} of {waited}: {profile.log}"
+
+
+# Two threads that pass a byte to and fro from far down their stacks.
+PING_PONG = '''
+import os, sys, threading, time
+sys.setrecursionlimit(3000)
+
+def down(n, function):
+    if n:
+        down(n - 1, function)
+    else:
+        function()
+
+def ping():
+    while time.perf_counter() < end:
+        os.write(to[1], b"x")
+        os.read(fro[0], 1)
+    os.close(to[1])
+
+def pong():
+    while os.read(to[0], 1):
+        os.write(fro[1], b"x")
+
+to, fro = os.pipe(), os.pipe()
+start = time.perf_counter()
+end = start + 1
+threads = [threading.Thread(target=down, args=(900, function)) for function in (ping, pong)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print("used", "ping=%.5f" % (time.perf_counter() - start), flush=True)
+'''
+
+
+@per_python(where=lambda py: py.minor in ("3.8", "3.12", "3.15"))
+def test_too_many_waits(env):
+    """Walking is bounded: what exceeds the bound has its time, under a marker, and is told of."""
+    profile, used = in_mode(env, "wall", "--", *env.py.command([env.py.script(PING_PONG)]))
+    assert profile.notes["waits_not_walked"] > 0.2 * profile.attempted, profile.log
+    # Two threads, and the main one that waits for them.
+    assert abs(profile.total / 1e6 / used["ping"] - 3) < 0.3, f"{profile.total}, {used}: {profile.log}"
+    assert profile.count("<waits not walked>") > 0, profile.log
+    assert profile.count("ping") > 0 and profile.count("pong") > 0, profile.log
+
+
+@per_python(where=lambda py: py.minor in ("3.9", "3.13"))
+def test_min_wait(env):
+    """Shorter waits are only counted."""
+    target = env.py.command([env.py.script(SPENDING), 0.5])
+    profile, used = in_mode(env, "wall", "--min-wait", "30ms", "--", *target)
+    assert seconds(profile, "sleeping") > 0.9 * used["sleeping"], f"{used}: {profile.log}"
+    assert seconds(profile, "reading") < 0.2 * used["reading"], f"{used}: {profile.log}"
+    assert profile.notes["short_waits"] > 10, profile.log

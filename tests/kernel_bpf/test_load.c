@@ -33,6 +33,7 @@ static const struct {
 } budgets[] = {
 	{ "on_clock", 110000 },
 	{ "on_tick", 110000 },
+	{ "on_switch", 120000 },
 	{ "on_clock_empty", 2 }, /* the yardstick of benchmarks: nothing at all */
 	{ "on_interpreter_init", 610 },
 	{ "on_fork", 430 },
@@ -92,6 +93,9 @@ static void load_configuration(const struct kb_config *config, bool tick, bool i
 	bpf->rodata->config = *config;
 	bpf->rodata->kb_walk_without_iterators = !iterators;
 	on_tick = bpf_object__find_program_by_name(bpf->obj, "on_tick");
+	bpf_program__set_autoload(bpf->progs.on_switch,
+				  config->mode == KB_MODE_IS_WALL ||
+					  config->mode == KB_MODE_IS_GIL_WAIT);
 	bpf_program__set_autoload(bpf->progs.on_clock, !tick);
 	bpf_program__set_autoload(bpf->progs.on_clock_empty, !tick);
 	if (on_tick)
@@ -138,6 +142,23 @@ static void test_every_wish_loads(void **state)
 		struct kb_config config = { .self_tgid = getpid(), .want = wishes[i / 4] };
 
 		load_configuration(&config, i & 1, i & 2);
+	}
+}
+
+static void test_every_mode_loads(void **state)
+{
+	static const uint32_t wishes[] = { 0, KB_WANT_MOMENTS, KB_WANT_MOMENTS | KB_WANT_NATIVE };
+
+	need_root();
+	kb_load__prepare();
+	for (unsigned i = 0; i < 5 * 3 * 2; i++) {
+		struct kb_config config = { .self_tgid = getpid(),
+					    .mode = i / 6,
+					    .want = wishes[i / 2 % 3],
+					    .wait_min_ns = 1000,
+					    .filter = i % 3 };
+
+		load_configuration(&config, false, i & 1);
 	}
 }
 
@@ -314,6 +335,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_configuration_loads),
 		cmocka_unit_test(test_every_wish_loads),
+		cmocka_unit_test(test_every_mode_loads),
 		cmocka_unit_test(test_verifier_budgets),
 		cmocka_unit_test(test_followed_processes_vanish),
 		cmocka_unit_test(test_all_processes_vanish),

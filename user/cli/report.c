@@ -62,15 +62,43 @@ static void write_entries(const struct kb_profile *profile, bool notes, const ch
 	}
 }
 
+static const char *what_of(const struct kb_profile *profile)
+{
+	switch (kb_profile__meta(profile)->mode) {
+	case KB_MODE_WALL:
+		return "samples and waits";
+	case KB_MODE_GIL_WAIT:
+		return "waits";
+	default:
+		return "samples";
+	}
+}
+
+static const char *nothing_of(const struct kb_profile *profile)
+{
+	switch (kb_profile__meta(profile)->mode) {
+	case KB_MODE_WALL:
+		return "no samples and no waits";
+	case KB_MODE_GIL_WAIT:
+		return "no waits for the GIL";
+	case KB_MODE_GIL:
+		return "no samples: the target held the GIL at none";
+	case KB_MODE_EXCEPTION:
+		return "no samples: the target raised and handled no exception at one";
+	default:
+		return "no samples: the target used no CPU time";
+	}
+}
+
 void kb_report__ledger(const struct kb_profile *profile, FILE *stream)
 {
 	uint64_t attempted = kb_profile__attempted(profile);
 
 	if (attempted) {
-		fprintf(stream, "%" PRIu64 " samples attempted", attempted);
+		fprintf(stream, "%" PRIu64 " %s attempted", attempted, what_of(profile));
 		write_entries(profile, false, " = ", " + ", stream);
 	} else {
-		fputs("no samples: the target used no CPU time", stream);
+		fputs(nothing_of(profile), stream);
 	}
 	write_entries(profile, true, "; beside them ", ", ", stream);
 }

@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "collect/command_path.h"
 #include "collect/identify.h"
-#include "collect/native.h"
 #include "collect/mode.h"
 #include "system/memory.h"
 
@@ -38,9 +37,10 @@ struct kb_identifier {
 	const struct kb_target *target;
 	struct kb_sample_programs *programs;
 	struct kb_ingest *ingest;
-	struct kb_native *native;
 	struct kb_image_cache *images;
 	enum kb_sample_mode mode;
+	kb_identified_fn identified; /* or NULL */
+	void *identified_context;
 	/*
 	 * Containers have the same interpreter in many files: one image in the kernel stands
 	 * for all files with its build id. Places are those of the image cache.
@@ -93,9 +93,10 @@ void kb_identifier__set_mode(struct kb_identifier *id, enum kb_sample_mode mode)
 	id->mode = mode;
 }
 
-void kb_identifier__set_native(struct kb_identifier *id, struct kb_native *native)
+void kb_identifier__on_identified(struct kb_identifier *id, kb_identified_fn fn, void *context)
 {
-	id->native = native;
+	id->identified = fn;
+	id->identified_context = context;
 }
 
 static const struct kb_image_info *image_at(const struct kb_identifier *id, uint32_t image)
@@ -184,9 +185,8 @@ static struct kb_error *publish_process(struct kb_identifier *id, pid_t pid,
 	if (kb_sample_programs__get_proc(id->programs, pid, &old) && old.state != KB_PROC_PYTHON)
 		id->missed += old.pending;
 	KB_TRY(kb_sample_programs__set_proc(id->programs, pid, &proc, true));
-	if (id->native)
-		kb_native__add_process(id->native, proc.id, pid,
-				       interp->image->layout.version_minor);
+	if (id->identified)
+		id->identified(pid, proc.id, interp, id->identified_context);
 	return NULL;
 }
 
@@ -451,9 +451,6 @@ void kb_identifier__new_process(const struct kb_data_proc *record, void *context
 	comm[KB_COMM_MAX] = '\0';
 	describe(record->tgid, record->start_time, image, comm, record->parent_tgid, record->cgroup,
 		 id->ingest, record->proc);
-	if (id->native && image)
-		kb_native__new_process(id->native, record->proc, record->forked_from, record->tgid,
-				       image->layout.version_minor);
 	id->n_processes++;
 }
 

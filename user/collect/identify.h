@@ -22,12 +22,17 @@ struct kb_error *kb_identifier__create(const struct kb_target *target,
 				       struct kb_sample_programs *programs,
 				       struct kb_identifier **identifier);
 void kb_identifier__destroy(struct kb_identifier *identifier);
-/* Who is told of processes for their native frames; NULL, as at the start: nobody. Borrowed. */
-void kb_identifier__set_native(struct kb_identifier *identifier, struct kb_native *native);
 /* Where processes are entered; set once before anything is identified. */
 void kb_identifier__set_ingest(struct kb_identifier *identifier, struct kb_ingest *ingest);
 /* Interpreters that cannot be observed in this mode are refused; set once likewise. */
 void kb_identifier__set_mode(struct kb_identifier *identifier, enum kb_sample_mode mode);
+
+/* Called for each process that is identified while it runs, not for those that BPF sets up itself.
+ */
+typedef void (*kb_identified_fn)(pid_t pid, uint32_t proc, const struct kb_interpreter *interp,
+				 void *context);
+void kb_identifier__on_identified(struct kb_identifier *identifier, kb_identified_fn fn,
+				  void *context);
 
 enum kb_identity { KB_IS_PYTHON, KB_IS_NOT_PYTHON, KB_IS_GONE, KB_IS_UNSUPPORTED };
 

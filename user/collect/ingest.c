@@ -7,10 +7,10 @@
 #include "base/id_map.h"
 #include "collect/code_decoder.h"
 #include "collect/ingest.h"
-#include "collect/native.h"
 #include "collect/stack_decoder.h"
 
 #define PROCS_MAX	      (1u << 20) /* processes of one session; later ones are counted as lost */
+#define WAIT_STACKS_MAX	      (1u << 20) /* kept for the session, 24 bytes each; later ones are lost */
 #define GENERATION_STACKS_MAX (1u << 20) /* as many as the kernel's table of counts can hold */
 
 /* A stack as the generation's counts refer to it. */
@@ -31,35 +31,12 @@ struct kb_ingest {
 	struct known_process *processes; /* by the kernel's process id */
 	uint32_t n_processes, capacity;
 	struct generation generations[2];
-	struct kb_id_map threads;   /* (process id, tid) → thread */
-	struct kb_id_map truncated; /* nodes of truncated stacks */
+	struct kb_id_map wait_nodes; /* (stack hash, process) → node */
+	struct kb_id_map threads;    /* (process id, tid) → thread */
+	struct kb_id_map truncated;  /* nodes of truncated stacks */
 };
 
 static uint32_t code_at(uint32_t proc, uint64_t address, void *context);
-
-static void native_frames(uint32_t proc, const kb_u64 *addresses, uint32_t n, uint32_t *frames,
-			  bool *eval, void *context)
-{
-	struct kb_ingest *ingest = context;
-
-	kb_native__frames(ingest->opts.native, proc, addresses, n, frames, eval);
-}
-
-static uint32_t kernel_frames(const kb_u64 *addresses, uint32_t n, uint32_t *frames, void *context)
-{
-	struct kb_ingest *ingest = context;
-
-	return kb_native__kernel_frames(ingest->opts.native, addresses, n, frames);
-}
-
-static bool one_by_one(uint32_t proc, void *context)
-{
-	struct kb_ingest *ingest = context;
-
-	return kb_native__one_by_one(ingest->opts.native, proc);
-}
-
-static const struct kb_native_source native_source = { native_frames, kernel_frames, one_by_one };
 
 struct kb_error *kb_ingest__create(const struct kb_ingest_opts *opts, struct kb_ingest **result)
 {
@@ -72,10 +49,9 @@ struct kb_error *kb_ingest__create(const struct kb_ingest_opts *opts, struct kb_
 	if (!ingest)
 		return kb_error__no_memory();
 	ingest->opts = *opts;
-	if (opts->native)
-		stacks.native = native_source;
 	kb_id_map__init(&ingest->generations[0].nodes, GENERATION_STACKS_MAX);
 	kb_id_map__init(&ingest->generations[1].nodes, GENERATION_STACKS_MAX);
+	kb_id_map__init(&ingest->wait_nodes, WAIT_STACKS_MAX);
 	kb_id_map__init(&ingest->threads, KB_PROFILE_THREADS_MAX);
 	kb_id_map__init(&ingest->truncated, KB_PROFILE_NODES_MAX);
 	err = kb_code_decoder__create(opts->profile, &ingest->decoder);
@@ -96,6 +72,7 @@ void kb_ingest__destroy(struct kb_ingest *ingest)
 	kb_stack_decoder__destroy(ingest->stacks);
 	kb_id_map__free(&ingest->generations[0].nodes);
 	kb_id_map__free(&ingest->generations[1].nodes);
+	kb_id_map__free(&ingest->wait_nodes);
 	kb_id_map__free(&ingest->threads);
 	kb_id_map__free(&ingest->truncated);
 	free(ingest->processes);
@@ -224,7 +201,9 @@ static uint32_t code_at(uint32_t proc, uint64_t address, void *context)
 
 static void add_stack(struct kb_ingest *ingest, const struct kb_data_stack *record, size_t size)
 {
-	struct kb_id_map *nodes = &ingest->generations[record->generation & 1].nodes;
+	struct kb_id_map *nodes = record->flags & KB_STACK_WAIT
+					  ? &ingest->wait_nodes
+					  : &ingest->generations[record->generation & 1].nodes;
 	uint32_t node = kb_stack_decoder__add(ingest->stacks, record, size);
 
 	if (node == KB_ID_NONE)
@@ -262,25 +241,71 @@ static uint32_t thread_of(struct kb_ingest *ingest, const struct kb_stack_key *k
 	return thread != KB_ID_NONE ? thread : add_thread(ingest, &nameless);
 }
 
-void kb_ingest__count(struct kb_ingest *ingest, uint32_t parity, const struct kb_stack_key *key,
-		      uint64_t count)
+/* n samples or waits of a thread, which come to `amount` in the profile's unit. */
+static void add_samples(struct kb_ingest *ingest, const struct kb_stack_key *key, uint32_t node,
+			uint64_t amount, uint64_t n)
 {
-	uint32_t node =
-		kb_id_map__get(&ingest->generations[parity & 1].nodes, key->hash, key->proc);
 	struct kb_profile *profile = ingest->opts.profile;
 	uint32_t thread = thread_of(ingest, key);
 	bool truncated;
 
 	if (node == KB_ID_NONE || thread == KB_ID_NONE) {
-		kb_profile__ledger_add(profile, KB_L_LOST_STACK, count);
+		kb_profile__ledger_add(profile, KB_L_LOST_STACK, n);
 		return;
 	}
-	if (!kb_profile__add_samples(profile, thread, node, count)) {
-		kb_profile__ledger_add(profile, KB_L_STACKS_FULL, count);
+	if (!kb_profile__add_samples(profile, thread, node, amount)) {
+		kb_profile__ledger_add(profile, KB_L_STACKS_FULL, n);
 		return;
 	}
 	truncated = kb_id_map__get(&ingest->truncated, node, 0) != KB_ID_NONE;
-	kb_profile__ledger_add(profile, truncated ? KB_L_TRUNCATED : KB_L_GOOD, count);
+	kb_profile__ledger_add(profile, truncated ? KB_L_TRUNCATED : KB_L_GOOD, n);
+}
+
+void kb_ingest__count(struct kb_ingest *ingest, uint32_t parity, const struct kb_stack_key *key,
+		      uint64_t count)
+{
+	uint32_t node =
+		kb_id_map__get(&ingest->generations[parity & 1].nodes, key->hash, key->proc);
+	uint64_t each = ingest->opts.sample_ns ? ingest->opts.sample_ns : 1;
+
+	add_samples(ingest, key, node, count * each, count);
+}
+
+/* The frame that stands for stacks that are not known. */
+static uint32_t wait_marker(struct kb_ingest *ingest, uint64_t hash)
+{
+	static const char *const names[KB_WAIT_HASHES] = {
+		[KB_WAIT_NOT_WALKED] = "<waits not walked>",
+		[KB_WAIT_BEFORE_START] = "<waiting since before the start>",
+	};
+	struct kb_code_info info = { .kind = KB_FRAME_MARKER, .file = "", .name = names[hash] };
+	struct kb_profile *profile = ingest->opts.profile;
+
+	return kb_profile__add_node(
+		profile, KB_ID_NONE,
+		kb_profile__add_frame(profile, kb_profile__add_code(profile, &info), 0));
+}
+
+void kb_ingest__waits(struct kb_ingest *ingest, const struct kb_stack_key *key,
+		      const struct kb_wait_sum *sum)
+{
+	uint32_t node = kb_id_map__get(&ingest->wait_nodes, key->hash, key->proc);
+
+	if (node == KB_ID_NONE && key->hash && key->hash < KB_WAIT_HASHES) {
+		node = wait_marker(ingest, key->hash);
+		kb_id_map__set(&ingest->wait_nodes, key->hash, key->proc, node);
+	}
+	if (node == KB_ID_NONE)
+		kb_profile__ledger_add(ingest->opts.profile, KB_L_LOST_WAIT_NS, sum->ns);
+	add_samples(ingest, key, node, sum->ns, sum->n);
+}
+
+void kb_ingest__lost_wait(struct kb_ingest *ingest, unsigned reason, uint64_t ns)
+{
+	kb_profile__ledger_add(ingest->opts.profile, reason, 1);
+	/* These have no Python stack, which says all. */
+	if (reason != KB_L_NOT_PYTHON_THREAD && reason != KB_L_NO_FRAME)
+		kb_profile__ledger_add(ingest->opts.profile, KB_L_LOST_WAIT_NS, ns);
 }
 
 void kb_ingest__end_generation(struct kb_ingest *ingest, uint32_t parity)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include "bpf/shared/events.h"
 #include "bpf/shared/layout.h"
+#include "bpf/shared/wait.h"
 #include "model/profile.h"
 #include "python/remote_code.h"
 
@@ -27,14 +28,12 @@ typedef bool (*kb_read_code_fn)(uint32_t proc, pid_t pid, uint64_t address,
 				struct kb_remote_code *code, const struct kb_layout **layout,
 				void *context);
 
-struct kb_native;
-
 struct kb_ingest_opts {
 	struct kb_profile *profile; /* borrowed */
-	struct kb_native *native;   /* borrowed; NULL: neither native nor kernel frames */
 	kb_layout_fn layout;
 	kb_new_process_fn new_process;
 	kb_read_code_fn read_code;
+	uint64_t sample_ns; /* what a sample counts for in profiles of time; 0: 1 */
 	void *context;
 };
 
@@ -52,6 +51,11 @@ void kb_ingest__record(struct kb_ingest *ingest, const void *record, size_t size
 /* One count of the generation that ends. parity: of its number. */
 void kb_ingest__count(struct kb_ingest *ingest, uint32_t parity, const struct kb_stack_key *key,
 		      uint64_t count);
+/* Waits of one thread with one stack, or with one of the marks in shared/wait.h. */
+void kb_ingest__waits(struct kb_ingest *ingest, const struct kb_stack_key *key,
+		      const struct kb_wait_sum *sum);
+/* A wait whose stack could not be taken; reason: the ledger's. */
+void kb_ingest__lost_wait(struct kb_ingest *ingest, unsigned reason, uint64_t ns);
 /* The generation's counts have all been handed over: its stacks are forgotten. */
 void kb_ingest__end_generation(struct kb_ingest *ingest, uint32_t parity);
 

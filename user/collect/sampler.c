@@ -22,9 +22,9 @@
 #include "collect/ingest.h"
 #include "collect/launch.h"
 #include "collect/mode.h"
-#include "collect/native.h"
 #include "collect/present.h"
 #include "collect/target.h"
+#include "collect/waits.h"
 #include "collect/wake.h"
 #include "kernel/clock.h"
 #include "kernel/cpus.h"
@@ -50,8 +50,8 @@ struct kb_sampler {
 	struct kb_sample_programs *programs;
 	struct kb_clock *clock;
 	struct kb_identifier *identifier;
-	struct kb_native *native; /* NULL: neither native nor kernel frames */
 	struct kb_ingest *ingest;
+	struct kb_waits *waits; /* NULL: the mode is of samples */
 	struct kb_profile *profile;
 	struct kb_recording_writer *recording;
 	FILE *recording_file;
@@ -75,6 +75,12 @@ static uint64_t tick_ns(void)
 	return t.tv_nsec;
 }
 
+/* Waits for the GIL are seen whole: there is nothing to sample. */
+static bool takes_samples(const struct kb_sampler *s)
+{
+	return s->opts.mode != KB_MODE_GIL_WAIT;
+}
+
 static double rate_of(const struct kb_sampler *s)
 {
 	return s->opts.tick ? (double)KB_NS_PER_SECOND / tick_ns()
@@ -96,12 +102,6 @@ static struct kb_error *choose_clock(struct kb_sampler *s)
 				DRAIN_MS_MAX);
 	if (!kb_sample_mode__name(opts->mode))
 		return kb_usage("there is no sampling mode %d", opts->mode);
-	if (kb_mode__of_time(opts->mode))
-		return kb_unsupported("--mode %s is not available",
-				      kb_sample_mode__name(opts->mode));
-	if (opts->native && !KB_ARCH_HAS_UNWIND)
-		return kb_unsupported("native stacks cannot be unwound on this processor: leave "
-				      "--native out");
 	if (!opts->wait_min_ns)
 		opts->wait_min_ns = KB_WAIT_MIN_NS;
 	if (!opts->drain_ms)
@@ -139,18 +139,15 @@ static uint32_t wanted(const struct kb_sample_opts *opts)
 		want |= KB_WANT_NATIVE_MARKS;
 	if (!opts->no_gc)
 		want |= KB_WANT_GC;
-	/* Marks tell which native frame belongs between which Python frames. */
-	if (opts->native)
-		want |= KB_WANT_NATIVE | KB_WANT_NATIVE_MARKS;
-	if (opts->kernel)
-		want |= KB_WANT_KERNEL;
 	return want;
 }
 
 static struct kb_error *load_programs(struct kb_sampler *s)
 {
 	const struct kb_target *target = s->target;
-	struct kb_sample_programs_opts opts = { .tick = s->opts.tick, .data_bytes = DATA_BYTES };
+	struct kb_sample_programs_opts opts = { .tick = s->opts.tick,
+						.waits = kb_mode__of_time(s->opts.mode),
+						.data_bytes = DATA_BYTES };
 	struct kb_cpus cpus;
 
 	KB_TRY(kb_cpus__online(&cpus));
@@ -188,7 +185,7 @@ static struct kb_error *set_meta(struct kb_sampler *s)
 {
 	struct kb_profile_meta meta = {
 		.size = sizeof(meta),
-		.rate_hz = rate_of(s),
+		.rate_hz = takes_samples(s) ? rate_of(s) : 0,
 		.start_unix_ns = s->started_unix,
 		.duration_ns = s->started ? kb_now(CLOCK_MONOTONIC) - s->started : 0,
 		.target = s->target->description,
@@ -199,7 +196,7 @@ static struct kb_error *set_meta(struct kb_sampler *s)
 	meta.clock = s->opts.tick				 ? KB_CLOCK_TICK
 		     : s->clock && kb_clock__is_cycles(s->clock) ? KB_CLOCK_CYCLES
 								 : KB_CLOCK_CPU;
-	meta.jitter = !s->opts.tick && !s->opts.no_jitter;
+	meta.jitter = takes_samples(s) && !s->opts.tick && !s->opts.no_jitter;
 	meta.mode = s->opts.mode;
 	meta.unit = kb_mode__of_time(s->opts.mode) ? KB_UNIT_NS : KB_UNIT_SAMPLES;
 	uname(&name);
@@ -208,6 +205,14 @@ static struct kb_error *set_meta(struct kb_sampler *s)
 	if (!s->profile)
 		return kb_profile__create(&meta, &s->profile);
 	return kb_profile__set_meta(s->profile, &meta);
+}
+
+/* What a sample stands for where counts are of time. */
+static uint64_t sample_ns(const struct kb_sampler *s)
+{
+	if (!kb_mode__of_time(s->opts.mode) || !takes_samples(s))
+		return 0;
+	return (uint64_t)(KB_NS_PER_SECOND / rate_of(s) + 0.5);
 }
 
 static struct kb_error *create(struct kb_sampler *s)
@@ -232,16 +237,17 @@ static struct kb_error *create(struct kb_sampler *s)
 	KB_TRY(load_programs(s));
 	KB_TRY(kb_identifier__create(s->target, s->programs, &s->identifier));
 	KB_TRY(set_meta(s));
-	if (s->opts.native || s->opts.kernel)
-		KB_TRY(kb_native__create(s->programs, s->profile, &s->native));
-	if (s->opts.native)
-		kb_identifier__set_native(s->identifier, s->native);
 	ingest.profile = s->profile;
-	ingest.native = s->native;
 	ingest.context = s->identifier;
+	ingest.sample_ns = sample_ns(s);
 	KB_TRY(kb_ingest__create(&ingest, &s->ingest));
 	kb_identifier__set_ingest(s->identifier, s->ingest);
 	kb_identifier__set_mode(s->identifier, s->opts.mode);
+	if (kb_mode__of_time(s->opts.mode))
+		KB_TRY(kb_waits__create(s->target, s->programs, s->ingest, &s->waits));
+	/* A wait for the GIL that is under way at the start is 5 ms at most. */
+	if (s->opts.mode == KB_MODE_WALL)
+		kb_identifier__on_identified(s->identifier, kb_waits__add_process, s->waits);
 	return open_recording(s);
 }
 
@@ -285,6 +291,8 @@ static struct kb_error *start_clock(struct kb_sampler *s, struct kb_pids *pids)
 	struct kb_present present = { s->target, s->programs, s->identifier, s->clock };
 	size_t n_threads = 0;
 
+	if (!takes_samples(s))
+		return NULL;
 	if (s->opts.tick)
 		return kb_sample_programs__attach_tick(s->programs, true);
 	if (s->launch.pid)
@@ -319,7 +327,7 @@ struct kb_error *kb_sampler__start(struct kb_sampler *s)
 	struct kb_pids pids = {};
 
 	KB_TRY(kb_sample_programs__attach_tracker(s->programs));
-	if (!s->opts.tick)
+	if (!s->opts.tick && takes_samples(s))
 		KB_TRY(create_clock(s));
 	if (s->target->argv) {
 		err = start_command(s);
@@ -333,6 +341,8 @@ struct kb_error *kb_sampler__start(struct kb_sampler *s)
 	s->started = kb_now(CLOCK_MONOTONIC);
 	s->started_unix = kb_now(CLOCK_REALTIME);
 	s->next_drain = s->started + s->opts.drain_ms * KB_NS_PER_MS;
+	if (!err)
+		err = kb_waits__observe(s->waits, true);
 	if (!err)
 		err = start_clock(s, &pids);
 	if (!err && s->target->argv)
@@ -350,8 +360,6 @@ static void on_notice(const struct kb_notice *notice, void *context)
 		s->exited = true;
 	else if (notice->kind == KB_NOTICE_DATA)
 		s->drain_now = true;
-	else if (notice->kind == KB_NOTICE_MAPS || notice->kind == KB_NOTICE_TABLE)
-		kb_native__notice(s->native, notice);
 	else if (notice->kind == KB_NOTICE_CODE)
 		kb_ingest__fetch_code(s->ingest, notice->proc, notice->tgid, notice->code);
 	else
@@ -390,6 +398,7 @@ struct kb_error *kb_sampler__drain(struct kb_sampler *s)
 	kb_sample_programs__flip(s->programs);
 	kb_sample_programs__read_data(s->programs, on_record, s);
 	KB_TRY(kb_sample_programs__drain(s->programs, on_count, s));
+	KB_TRY(kb_waits__drain(s->waits));
 	kb_ingest__end_generation(s->ingest, s->generation);
 	s->generation++; /* a number of its own that only grows, so it counts drains as well */
 	KB_TRY(take_ledger(s));
@@ -431,8 +440,6 @@ struct kb_error *kb_sampler__poll(struct kb_sampler *s, int timeout_ms, bool *do
 	again = kb_identifier__look_again(s->identifier);
 	if (again >= 0 && again < wait)
 		wait = again;
-	if (s->native && kb_native__work(s->native))
-		wait = 0;
 	if (kb_wake__await(&s->wake, kb_sample_programs__fd(s->programs), wait))
 		wait = 0;
 	kb_sample_programs__poll(s->programs, wait, on_notice, s);
@@ -454,9 +461,11 @@ void kb_sampler__forget(struct kb_sampler *s, int fd)
 
 struct kb_error *kb_sampler__pause(struct kb_sampler *s, bool paused)
 {
-	if (s->opts.tick)
+	KB_TRY(kb_waits__observe(s->waits, !paused));
+	if (s->opts.tick && takes_samples(s))
 		return kb_sample_programs__attach_tick(s->programs, !paused);
-	kb_clock__pause(s->clock, paused);
+	if (s->clock)
+		kb_clock__pause(s->clock, paused);
 	return NULL;
 }
 
@@ -466,8 +475,8 @@ struct kb_error *kb_sampler__pause(struct kb_sampler *s, bool paused)
  */
 static void check_ledger(const struct kb_sampler *s)
 {
-	uint64_t taken =
-		s->ledger[KB_L_COUNT] + kb_profile__ledger(s->profile, KB_L_NOT_IDENTIFIED).count;
+	uint64_t taken = s->ledger[KB_L_COUNT] + kb_waits__ended(s->waits) +
+			 kb_profile__ledger(s->profile, KB_L_NOT_IDENTIFIED).count;
 	uint64_t accounted = kb_profile__attempted(s->profile);
 
 	if (taken != accounted)
@@ -525,7 +534,9 @@ void kb_sampler__stats(const struct kb_sampler *s, struct kb_sampler_stats *stat
 	if (size >= offsetof(struct kb_sampler_stats, drains) + sizeof(stats->drains))
 		stats->drains = s->generation;
 	stats->processes = kb_identifier__count(s->identifier);
-	if (s->opts.tick)
+	if (!takes_samples(s))
+		snprintf(writable->clock_text, sizeof(s->clock_text), "waits for the GIL");
+	else if (s->opts.tick)
 		snprintf(writable->clock_text, sizeof(s->clock_text), "timer ticks, %.0f Hz",
 			 rate_of(s));
 	else
@@ -544,9 +555,9 @@ void kb_sampler__destroy(struct kb_sampler *s)
 	kb_recording_writer__destroy(s->recording);
 	if (s->recording_file)
 		fclose(s->recording_file);
+	kb_waits__destroy(s->waits);
 	kb_ingest__destroy(s->ingest);
 	kb_identifier__destroy(s->identifier);
-	kb_native__destroy(s->native);
 	kb_sample_programs__destroy(s->programs);
 	kb_profile__destroy(s->profile);
 	free(s);

@@ -9,6 +9,8 @@
  * everything that is not printable. Spaces stay, for readers take the last one as the
  * start of the count.
  *
+ * Counts are samples, and microseconds where the profile is of time.
+ *
  * Stacks are in preorder with siblings sorted by name, file and line, each once.
  */
 #include <inttypes.h>
@@ -18,7 +20,8 @@
 #include "format/tree.h"
 #include "format/writers.h"
 
-#define SEPARATORS ";"
+#define SEPARATORS   ";"
+#define NS_PER_COUNT 1000
 
 static void write_label(const struct kb_label *label, FILE *stream)
 {
@@ -37,7 +40,8 @@ static void write_label(const struct kb_label *label, FILE *stream)
 }
 
 /* path has room for a stack as deep as the tree. */
-static void write_stack(const struct kb_tree *tree, uint32_t leaf, uint32_t *path, FILE *stream)
+static void write_stack(const struct kb_tree *tree, uint32_t leaf, uint64_t count, uint32_t *path,
+			FILE *stream)
 {
 	uint32_t depth = 0;
 
@@ -47,7 +51,7 @@ static void write_stack(const struct kb_tree *tree, uint32_t leaf, uint32_t *pat
 		write_label(&tree->labels[tree->nodes[path[depth]].label], stream);
 		putc(depth ? ';' : ' ', stream);
 	}
-	fprintf(stream, "%" PRIu64 "\n", tree->nodes[leaf].self);
+	fprintf(stream, "%" PRIu64 "\n", count);
 }
 
 struct kb_error *kb_collapsed__write(const struct kb_profile *profile,
@@ -58,6 +62,7 @@ struct kb_error *kb_collapsed__write(const struct kb_profile *profile,
 		.threads = opts->threads,
 		.processes = opts->processes,
 	};
+	bool of_time = kb_profile__meta(profile)->unit == KB_UNIT_NS;
 	struct kb_tree *tree;
 	uint32_t *path;
 
@@ -68,9 +73,14 @@ struct kb_error *kb_collapsed__write(const struct kb_profile *profile,
 		return kb_error__no_memory();
 	}
 	/* A full disk is noticed now, not after millions of stacks. */
-	for (uint32_t i = 0; i < tree->n_nodes && !ferror(stream); i++)
-		if (tree->nodes[i].self)
-			write_stack(tree, i, path, stream);
+	for (uint32_t i = 0; i < tree->n_nodes && !ferror(stream); i++) {
+		uint64_t self = tree->nodes[i].self;
+
+		if (of_time && self) /* rounded, but what is there stays visible */
+			self = self < NS_PER_COUNT ? 1 : (self + NS_PER_COUNT / 2) / NS_PER_COUNT;
+		if (self)
+			write_stack(tree, i, self, path, stream);
+	}
 	free(path);
 	kb_tree__destroy(tree);
 	return NULL;

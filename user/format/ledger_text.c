@@ -3,12 +3,25 @@
 #include "base/text.h"
 #include "format/ledger_text.h"
 
+/* What the ledger counts. */
+static const char *what(const struct kb_profile *profile)
+{
+	switch (kb_profile__meta(profile)->mode) {
+	case KB_MODE_WALL:
+		return "Samples and waits";
+	case KB_MODE_GIL_WAIT:
+		return "Waits";
+	default:
+		return "Samples";
+	}
+}
+
 static void write_sum(const struct kb_profile *profile, FILE *stream)
 {
 	const char *sign = "=";
 	uint64_t failed = 0;
 
-	fprintf(stream, "Samples: attempted %" PRIu64, kb_profile__attempted(profile));
+	fprintf(stream, "%s: attempted %" PRIu64, what(profile), kb_profile__attempted(profile));
 	for (size_t i = 0; i < kb_profile__n_ledger(profile); i++) {
 		struct kb_ledger_entry entry = kb_profile__ledger(profile, i);
 

@@ -17,6 +17,7 @@
  * Names are written as they are, control characters included: this is data that is
  * compared with other files, not text for a terminal.
  */
+#include <stdbool.h>
 #include <stdlib.h>
 #include "base/error.h"
 #include "base/log.h"
@@ -32,8 +33,9 @@
 struct pstats_file {
 	struct kb_marshal marshal;
 	const struct kb_function_table *table;
-	uint32_t *refs; /* 1 + reference of each row's key, 0 before it was written */
-	double rate;
+	uint32_t *refs;	   /* 1 + reference of each row's key, 0 before it was written */
+	double per_second; /* counts */
+	bool of_time;
 };
 
 static void write_key(struct pstats_file *file, uint32_t row)
@@ -52,16 +54,22 @@ static void write_key(struct pstats_file *file, uint32_t row)
 	kb_marshal__string(marshal, label->name);
 }
 
+/* Samples stand where pstats has numbers of calls; nothing does where counts are of time. */
+static uint64_t calls(const struct pstats_file *file, uint64_t count)
+{
+	return file->of_time ? 0 : count;
+}
+
 static void write_caller(struct pstats_file *file, const struct kb_caller_row *caller)
 {
 	struct kb_marshal *marshal = &file->marshal;
 
 	write_key(file, caller->caller);
 	kb_marshal__tuple(marshal, 4);
-	kb_marshal__int(marshal, caller->cumulative);
-	kb_marshal__int(marshal, caller->direct);
-	kb_marshal__float(marshal, kb_sample_time__seconds(caller->direct, file->rate));
-	kb_marshal__float(marshal, kb_sample_time__seconds(caller->cumulative, file->rate));
+	kb_marshal__int(marshal, calls(file, caller->cumulative));
+	kb_marshal__int(marshal, calls(file, caller->direct));
+	kb_marshal__float(marshal, kb_sample_time__seconds(caller->direct, file->per_second));
+	kb_marshal__float(marshal, kb_sample_time__seconds(caller->cumulative, file->per_second));
 }
 
 static void write_row(struct pstats_file *file, uint32_t at)
@@ -71,20 +79,23 @@ static void write_row(struct pstats_file *file, uint32_t at)
 
 	write_key(file, at);
 	kb_marshal__tuple(marshal, 5);
-	kb_marshal__int(marshal, row->direct);
-	kb_marshal__int(marshal, row->cumulative);
-	kb_marshal__float(marshal, kb_sample_time__seconds(row->direct, file->rate));
-	kb_marshal__float(marshal, kb_sample_time__seconds(row->cumulative, file->rate));
+	kb_marshal__int(marshal, calls(file, row->direct));
+	kb_marshal__int(marshal, calls(file, row->cumulative));
+	kb_marshal__float(marshal, kb_sample_time__seconds(row->direct, file->per_second));
+	kb_marshal__float(marshal, kb_sample_time__seconds(row->cumulative, file->per_second));
 	kb_marshal__dict_begin(marshal);
 	for (uint32_t i = 0; i < row->n_callers; i++)
 		write_caller(file, &file->table->callers[row->first_caller + i]);
 	kb_marshal__dict_end(marshal);
 }
 
-static struct kb_error *write_table(const struct kb_function_table *table, double rate,
-				    FILE *stream)
+static struct kb_error *write_table(const struct kb_function_table *table,
+				    const struct kb_profile *profile, FILE *stream)
 {
-	struct pstats_file file = { { stream, 0 }, table, NULL, rate };
+	struct pstats_file file = { .marshal = { stream, 0 },
+				    .table = table,
+				    .per_second = kb_sample_time__per_second(profile),
+				    .of_time = kb_profile__meta(profile)->unit == KB_UNIT_NS };
 
 	file.refs = calloc(table->n_rows + 1, sizeof(*file.refs));
 	if (!file.refs)
@@ -106,7 +117,7 @@ struct kb_error *kb_pstats_file__write(const struct kb_profile *profile,
 	KB_TRY(kb_function_table__create(profile, opts->lines, &table));
 	if (!table->n_rows)
 		kb_warn("no samples: Python's pstats refuses an empty file");
-	err = write_table(table, kb_sample_time__rate(profile), stream);
+	err = write_table(table, profile, stream);
 	kb_function_table__destroy(table);
 	return err;
 }

@@ -16,11 +16,20 @@
 #define SUMMARY_PERCENT_MIN 1.0
 
 struct list {
-	const char *title;
+	const char *title, *title_of_time;
 	/* Higher is better, 0: not in the list. */
 	double (*score)(const struct kb_pstats_view *view, const struct kb_function_row *row);
 	void (*write)(const struct kb_pstats_view *view, const struct kb_function_row *row);
 };
+
+/* "12 indirect samples", or "0.012 s indirect". */
+static void write_amount(const struct kb_pstats_view *view, uint64_t count, const char *what)
+{
+	if (view->of_time)
+		fprintf(view->stream, "%.3f s%s", (double)count / view->per_second, what);
+	else
+		fprintf(view->stream, "%" PRIu64 "%s samples", count, what);
+}
 
 static double score_hot(const struct kb_pstats_view *view, const struct kb_function_row *row)
 {
@@ -31,9 +40,9 @@ static double score_hot(const struct kb_pstats_view *view, const struct kb_funct
 
 static void write_hot(const struct kb_pstats_view *view, const struct kb_function_row *row)
 {
-	fprintf(view->stream, "%.3f direct/cumulative ratio, %.1f%% direct samples",
+	fprintf(view->stream, "%.3f direct/cumulative ratio, %.1f%% direct %s",
 		(double)row->direct / (double)row->cumulative,
-		kb_pstats_view__percent(view, row->direct));
+		kb_pstats_view__percent(view, row->direct), view->of_time ? "time" : "samples");
 }
 
 /* Stacks pass through markers such as <native>, but there is nothing in them to look into. */
@@ -46,8 +55,9 @@ static double score_passing(const struct kb_pstats_view *view, const struct kb_f
 
 static void write_passing(const struct kb_pstats_view *view, const struct kb_function_row *row)
 {
-	fprintf(view->stream, "%" PRIu64 " indirect samples, %.1f%% total stack presence",
-		row->cumulative - row->direct, kb_pstats_view__percent(view, row->cumulative));
+	write_amount(view, row->cumulative - row->direct, " indirect");
+	fprintf(view->stream, ", %.1f%% total stack presence",
+		kb_pstats_view__percent(view, row->cumulative));
 }
 
 static double score_magnified(const struct kb_pstats_view *view, const struct kb_function_row *row)
@@ -60,17 +70,23 @@ static double score_magnified(const struct kb_pstats_view *view, const struct kb
 
 static void write_magnified(const struct kb_pstats_view *view, const struct kb_function_row *row)
 {
-	fprintf(view->stream,
-		"%.1fx call magnification, %" PRIu64 " indirect samples for %" PRIu64 " direct",
-		(double)row->cumulative / (double)row->direct, row->cumulative - row->direct,
-		row->direct);
+	fprintf(view->stream, "%.1fx call magnification, ",
+		(double)row->cumulative / (double)row->direct);
+	write_amount(view, row->cumulative - row->direct, " indirect");
+	fputs(" for ", view->stream);
+	if (view->of_time)
+		write_amount(view, row->direct, " direct");
+	else
+		fprintf(view->stream, "%" PRIu64 " direct", row->direct);
 }
 
 static const struct list lists[] = {
-	{ "Functions with Highest Direct/Cumulative Ratio (Hot Spots)", score_hot, write_hot },
-	{ "Functions with Highest Call Frequency (Indirect Samples)", score_passing,
-	  write_passing },
-	{ "Functions with Highest Call Magnification (Cumulative/Direct)", score_magnified,
+	{ "Functions with Highest Direct/Cumulative Ratio (Hot Spots)",
+	  "Functions with Highest Direct/Cumulative Ratio (Hot Spots)", score_hot, write_hot },
+	{ "Functions with Highest Call Frequency (Indirect Samples)",
+	  "Functions with Most Time in What They Call", score_passing, write_passing },
+	{ "Functions with Highest Call Magnification (Cumulative/Direct)",
+	  "Functions with Highest Call Magnification (Cumulative/Direct)", score_magnified,
 	  write_magnified },
 };
 
@@ -111,7 +127,8 @@ static void write_list(const struct kb_pstats_view *view, const struct list *lis
 	if (!n)
 		return;
 	putc('\n', view->stream);
-	kb_pstats_view__colored(view, KB_PSTATS_HEADING, list->title);
+	kb_pstats_view__colored(view, KB_PSTATS_HEADING,
+				view->of_time ? list->title_of_time : list->title);
 	fputs(":\n", view->stream);
 	for (int i = 0; i < n; i++) {
 		fputs("  ", view->stream);

@@ -120,8 +120,9 @@ static void write_titles(const struct kb_pstats_view *view, struct unit direct,
 {
 	kb_pstats_view__colored(view, KB_PSTATS_HEADING, "Profile Stats:");
 	putc('\n', view->stream);
-	write_title(view, WIDTH_NSAMPLES, "nsamples", NULL);
-	write_title(view, WIDTH_PERCENT, "sample%", NULL);
+	if (!view->of_time)
+		write_title(view, WIDTH_NSAMPLES, "nsamples", NULL);
+	write_title(view, WIDTH_PERCENT, view->of_time ? "time%" : "sample%", NULL);
 	write_title(view, WIDTH_TIME, "tottime", direct.name);
 	write_title(view, WIDTH_PERCENT, "cumul%", NULL);
 	write_title(view, WIDTH_TIME, "cumtime", cumulative.name);
@@ -129,14 +130,14 @@ static void write_titles(const struct kb_pstats_view *view, struct unit direct,
 	putc('\n', view->stream);
 }
 
-static void write_cost(const struct kb_pstats_view *view, uint64_t samples, struct unit unit)
+static void write_cost(const struct kb_pstats_view *view, uint64_t count, struct unit unit)
 {
-	fprintf(view->stream, "  %*.1f", WIDTH_PERCENT, kb_pstats_view__percent(view, samples));
-	if (view->rate > 0)
-		fprintf(view->stream, "  %*.3f", WIDTH_TIME,
-			kb_sample_time__seconds(samples, view->rate) * unit.per_second);
+	fprintf(view->stream, "%*.1f", WIDTH_PERCENT, kb_pstats_view__percent(view, count));
+	if (view->per_second > 0)
+		fprintf(view->stream, "  %*.3f  ", WIDTH_TIME,
+			kb_sample_time__seconds(count, view->per_second) * unit.per_second);
 	else
-		fprintf(view->stream, "  %*s", WIDTH_TIME, "-");
+		fprintf(view->stream, "  %*s  ", WIDTH_TIME, "-");
 }
 
 static void write_row(const struct kb_pstats_view *view, uint32_t at, struct unit direct,
@@ -145,11 +146,13 @@ static void write_row(const struct kb_pstats_view *view, uint32_t at, struct uni
 	const struct kb_function_row *row = &view->table->rows[at];
 	char counts[48];
 
-	snprintf(counts, sizeof(counts), "%" PRIu64 "/%" PRIu64, row->direct, row->cumulative);
-	fprintf(view->stream, "%*s", WIDTH_NSAMPLES, counts);
+	if (!view->of_time) {
+		snprintf(counts, sizeof(counts), "%" PRIu64 "/%" PRIu64, row->direct,
+			 row->cumulative);
+		fprintf(view->stream, "%*s  ", WIDTH_NSAMPLES, counts);
+	}
 	write_cost(view, row->direct, direct);
 	write_cost(view, row->cumulative, cumulative);
-	fputs("  ", view->stream);
 	kb_pstats_view__function(view, at);
 	putc('\n', view->stream);
 }
@@ -167,8 +170,8 @@ static void write_rows(const struct kb_pstats_view *view)
 		if (cumulative < row->cumulative)
 			cumulative = row->cumulative;
 	}
-	direct_unit = best_unit(kb_sample_time__seconds(direct, view->rate));
-	cumulative_unit = best_unit(kb_sample_time__seconds(cumulative, view->rate));
+	direct_unit = best_unit(kb_sample_time__seconds(direct, view->per_second));
+	cumulative_unit = best_unit(kb_sample_time__seconds(cumulative, view->per_second));
 	write_titles(view, direct_unit, cumulative_unit);
 	for (uint32_t i = 0; i < view->n_shown; i++)
 		write_row(view, view->order[i], direct_unit, cumulative_unit);
@@ -179,7 +182,7 @@ static void write_rows(const struct kb_pstats_view *view)
 
 static void write_legend(const struct kb_pstats_view *view)
 {
-	static const char *const terms[][2] = {
+	static const char *const of_samples[][2] = {
 		{ "nsamples", "samples in the function itself / with it anywhere on the stack" },
 		{ "sample%", "share of all samples in the function itself" },
 		{ "tottime", "running time in the function itself, estimated" },
@@ -187,11 +190,21 @@ static void write_legend(const struct kb_pstats_view *view)
 		{ "cumtime", "running time in the function and what it called, estimated" },
 		{ "filename:lineno(function)", "where the function starts, and its name" },
 	};
+	static const char *const of_time[][2] = {
+		{ "time%", "share of all time in the function itself" },
+		{ "tottime", "time in the function itself" },
+		{ "cumul%", "share of all time with the function on the stack" },
+		{ "cumtime", "time in the function and what it called" },
+		{ "filename:lineno(function)", "where the function starts, and its name" },
+	};
+	const char *const(*terms)[2] = view->of_time ? of_time : of_samples;
+	size_t n = view->of_time ? sizeof(of_time) / sizeof(of_time[0])
+				 : sizeof(of_samples) / sizeof(of_samples[0]);
 
 	putc('\n', view->stream);
 	kb_pstats_view__colored(view, KB_PSTATS_HEADING, "Legend:");
 	putc('\n', view->stream);
-	for (size_t i = 0; i < sizeof(terms) / sizeof(terms[0]); i++) {
+	for (size_t i = 0; i < n; i++) {
 		fputs("  ", view->stream);
 		kb_pstats_view__colored(view, KB_PSTATS_TERM, terms[i][0]);
 		fprintf(view->stream, ": %s\n", terms[i][1]);
@@ -214,19 +227,22 @@ static struct kb_error *prepare(struct kb_pstats_view *view, const struct kb_for
 	return NULL;
 }
 
-static struct kb_error *write_table(const struct kb_function_table *table, double rate,
+static struct kb_error *write_table(const struct kb_function_table *table,
+				    const struct kb_profile *profile,
 				    const struct kb_format_opts *opts, FILE *stream)
 {
 	struct kb_pstats_view view = {
 		.table = table,
-		.rate = rate,
+		.per_second = kb_sample_time__per_second(profile),
+		.of_time = kb_profile__meta(profile)->unit == KB_UNIT_NS,
 		.color = opts->color,
 		.stream = stream,
 	};
 	struct kb_error *err = prepare(&view, opts);
 
 	if (!err && !table->n_rows) {
-		fputs("No samples were collected.\n", stream);
+		fputs(view.of_time ? "No time was collected.\n" : "No samples were collected.\n",
+		      stream);
 	} else if (!err) {
 		write_rows(&view);
 		write_legend(&view);
@@ -245,7 +261,7 @@ struct kb_error *kb_pstats_text__write(const struct kb_profile *profile,
 	struct kb_error *err;
 
 	KB_TRY(kb_function_table__create(profile, opts->lines, &table));
-	err = write_table(table, kb_sample_time__rate(profile), opts, stream);
+	err = write_table(table, profile, opts, stream);
 	kb_function_table__destroy(table);
 	if (err)
 		return err;

@@ -13,7 +13,8 @@ struct kb_pstats_view {
 	const char **paths; /* files as shown, by row */
 	uint32_t *order;    /* rows as shown */
 	uint32_t n_shown;   /* of them */
-	double rate;	    /* samples per second, 0: unknown */
+	double per_second;  /* counts in a second, 0: unknown */
+	bool of_time;	    /* counts are of time, not samples */
 	bool color;
 	FILE *stream;
 };

@@ -10,8 +10,13 @@ double kb_sample_time__rate(const struct kb_profile *profile)
 	return isnormal(rate) && rate > 0 ? rate : 0;
 }
 
-double kb_sample_time__seconds(uint64_t samples, double rate)
+double kb_sample_time__per_second(const struct kb_profile *profile)
+{
+	return kb_profile__meta(profile)->unit == KB_UNIT_NS ? 1e9 : kb_sample_time__rate(profile);
+}
+
+double kb_sample_time__seconds(uint64_t count, double per_second)
 {
 	/* Dividing rounds once: 700 samples at 1,000 Hz are 0.7 s, not 0.7000000000000001. */
-	return rate > 0 ? (double)samples / rate : 0;
+	return per_second > 0 ? (double)count / per_second : 0;
 }

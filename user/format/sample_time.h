@@ -7,7 +7,10 @@
 /* Samples per second of running time; 0 when the profile does not say a usable number. */
 double kb_sample_time__rate(const struct kb_profile *profile);
 
-/* Running time that samples stand for, in seconds; 0 when the rate is 0. */
-double kb_sample_time__seconds(uint64_t samples, double rate);
+/* Counts per second of time, whatever their unit; 0 likewise. */
+double kb_sample_time__per_second(const struct kb_profile *profile);
+
+/* The time that a count stands for, in seconds; 0 when per_second is 0. */
+double kb_sample_time__seconds(uint64_t count, double per_second);
 
 #endif

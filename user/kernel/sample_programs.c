@@ -21,11 +21,13 @@ struct kb_sample_programs {
 	struct ring_buffer *data;
 	struct ring_buffer *notices;
 	struct bpf_link *tick;
+	struct bpf_link *on_switch;
 	struct kb_uprobes *uprobes;
 	uint32_t draining; /* parity of the generation that was ended last */
 	uint64_t *cpu_values;
 	struct kb_stack_key *keys;
 	uint64_t *counts;
+	struct kb_wait_sum *sums; /* NULL without waits */
 	kb_notice_fn notice_fn;
 	kb_record_fn record_fn;
 	void *context;
@@ -48,6 +50,18 @@ static int on_record(void *context, void *record, size_t size)
 	return 0;
 }
 
+static struct kb_error *configure_waits(struct kb_sample_bpf *bpf,
+					const struct kb_sample_programs_opts *opts)
+{
+	bpf_program__set_autoload(bpf->progs.on_switch, opts->waits);
+	if (opts->waits ? bpf_map__set_max_entries(bpf->maps.waits_even, opts->counts_max) ||
+				  bpf_map__set_max_entries(bpf->maps.waits_odd, opts->counts_max)
+			: bpf_map__set_max_entries(bpf->maps.waiting, 1) ||
+				  bpf_map__set_max_entries(bpf->maps.wait_stacks, 1))
+		return kb_failed("cannot size the BPF maps of waits");
+	return NULL;
+}
+
 static struct kb_error *configure(struct kb_sample_programs *p,
 				  const struct kb_sample_programs_opts *opts)
 {
@@ -66,13 +80,14 @@ static struct kb_error *configure(struct kb_sample_programs *p,
 	    bpf_map__set_max_entries(bpf->maps.counts_odd, opts->counts_max) ||
 	    bpf_map__set_max_entries(bpf->maps.data, opts->data_bytes))
 		return kb_failed("cannot size the BPF maps");
+	KB_TRY(configure_waits(bpf, opts));
 	if (kb_uprobe__have_multi())
 		bpf_program__set_expected_attach_type(bpf->progs.on_interpreter_init,
 						      KB_BPF_TRACE_UPROBE_MULTI);
 	return NULL;
 }
 
-static struct kb_error *open_rings(struct kb_sample_programs *p)
+static struct kb_error *open_rings(struct kb_sample_programs *p, bool waits)
 {
 	int cpus = libbpf_num_possible_cpus();
 
@@ -83,7 +98,8 @@ static struct kb_error *open_rings(struct kb_sample_programs *p)
 	p->cpu_values = calloc(cpus > 0 ? cpus : 1, sizeof(*p->cpu_values));
 	p->keys = calloc(DRAIN_BATCH, sizeof(*p->keys));
 	p->counts = calloc(DRAIN_BATCH, sizeof(*p->counts));
-	if (!p->cpu_values || !p->keys || !p->counts)
+	p->sums = waits ? calloc(DRAIN_BATCH, sizeof(*p->sums)) : NULL;
+	if (!p->cpu_values || !p->keys || !p->counts || (waits && !p->sums))
 		return kb_error__no_memory();
 	return kb_uprobes__create(&p->uprobes);
 }
@@ -102,7 +118,7 @@ struct kb_error *kb_sample_programs__create(const struct kb_sample_programs_opts
 	err = p->bpf ? configure(p, opts) : kb_load__failed(errno, "sampling");
 	if (!err) {
 		status = kb_sample_bpf__load(p->bpf);
-		err = status ? kb_load__failed(-status, "sampling") : open_rings(p);
+		err = status ? kb_load__failed(-status, "sampling") : open_rings(p, opts->waits);
 	}
 	if (err) {
 		kb_sample_programs__destroy(p);
@@ -118,12 +134,14 @@ void kb_sample_programs__destroy(struct kb_sample_programs *p)
 		return;
 	kb_uprobes__destroy(p->uprobes);
 	bpf_link__destroy(p->tick);
+	bpf_link__destroy(p->on_switch);
 	ring_buffer__free(p->data);
 	ring_buffer__free(p->notices);
 	kb_sample_bpf__destroy(p->bpf);
 	free(p->cpu_values);
 	free(p->keys);
 	free(p->counts);
+	free(p->sums);
 	free(p);
 }
 
@@ -146,15 +164,25 @@ struct kb_error *kb_sample_programs__attach_tracker(struct kb_sample_programs *p
 	return attach(p->bpf->progs.on_fork, &p->bpf->links.on_fork);
 }
 
-struct kb_error *kb_sample_programs__attach_tick(struct kb_sample_programs *p, bool wanted)
+static struct kb_error *attach_or_not(struct bpf_program *program, struct bpf_link **link,
+				      bool wanted)
 {
 	if (!wanted) {
-		bpf_link__destroy(p->tick);
-		p->tick = NULL;
+		bpf_link__destroy(*link);
+		*link = NULL;
 	}
-	if (!wanted || p->tick)
-		return NULL;
-	return attach(bpf_object__find_program_by_name(p->bpf->obj, "on_tick"), &p->tick);
+	return wanted && !*link ? attach(program, link) : NULL;
+}
+
+struct kb_error *kb_sample_programs__attach_tick(struct kb_sample_programs *p, bool wanted)
+{
+	return attach_or_not(bpf_object__find_program_by_name(p->bpf->obj, "on_tick"), &p->tick,
+			     wanted);
+}
+
+struct kb_error *kb_sample_programs__attach_switch(struct kb_sample_programs *p, bool wanted)
+{
+	return attach_or_not(p->bpf->progs.on_switch, &p->on_switch, wanted);
 }
 
 int kb_sample_programs__clock_fd(const struct kb_sample_programs *p, bool empty)
@@ -295,34 +323,82 @@ void kb_sample_programs__flip(struct kb_sample_programs *p)
 	wait_for_programs();
 }
 
-struct kb_error *kb_sample_programs__drain(struct kb_sample_programs *p, kb_count_fn fn,
-					   void *context)
+/* The next batch of a table into keys and values; *in: NULL at first. False: it was the last. */
+static struct kb_error *take_batch(struct kb_sample_programs *p, struct bpf_map *map, void *values,
+				   uint32_t **in, uint32_t *batch, uint32_t *n, bool *more)
 {
-	int fd = bpf_map__fd(p->draining ? p->bpf->maps.counts_odd : p->bpf->maps.counts_even);
-	uint32_t batch = 0, n;
-	void *in = NULL;
-	int status;
-
-	do {
-		n = DRAIN_BATCH;
-		status = bpf_map_lookup_and_delete_batch(fd, in, &batch, p->keys, p->counts, &n,
-							 NULL);
-		if (status && errno != ENOENT)
-			return kb_error__from_errno(errno, KB_STATUS_FAILED,
-						    "cannot read the table of counts");
-		for (uint32_t i = 0; i < n; i++)
-			fn(&p->keys[i], p->counts[i], context);
-		in = &batch;
-	} while (!status);
+	*n = DRAIN_BATCH;
+	*more = !bpf_map_lookup_and_delete_batch(bpf_map__fd(map), *in, batch, p->keys, values, n,
+						 NULL);
+	if (!*more && errno != ENOENT)
+		return kb_error__from_errno(errno, KB_STATUS_FAILED,
+					    "cannot read the table of counts");
+	*in = batch;
 	return NULL;
 }
 
-void kb_sample_programs__native_maps(const struct kb_sample_programs *p,
-				     struct kb_native_maps *maps)
+struct kb_error *kb_sample_programs__drain(struct kb_sample_programs *p, kb_count_fn fn,
+					   void *context)
 {
-	*maps = (struct kb_native_maps){ .tables = bpf_map__fd(p->bpf->maps.native_tables),
-					 .lists = bpf_map__fd(p->bpf->maps.native_lists),
-					 .procs = bpf_map__fd(p->bpf->maps.native_procs) };
+	struct bpf_map *map = p->draining ? p->bpf->maps.counts_odd : p->bpf->maps.counts_even;
+	uint32_t batch = 0, n, *in = NULL;
+	bool more;
+
+	do {
+		KB_TRY(take_batch(p, map, p->counts, &in, &batch, &n, &more));
+		for (uint32_t i = 0; i < n; i++)
+			fn(&p->keys[i], p->counts[i], context);
+	} while (more);
+	return NULL;
+}
+
+struct kb_error *kb_sample_programs__drain_waits(struct kb_sample_programs *p, kb_wait_sum_fn fn,
+						 void *context)
+{
+	struct bpf_map *map = p->draining ? p->bpf->maps.waits_odd : p->bpf->maps.waits_even;
+	uint32_t batch = 0, n, *in = NULL;
+	bool more;
+
+	do {
+		KB_TRY(take_batch(p, map, p->sums, &in, &batch, &n, &more));
+		for (uint32_t i = 0; i < n; i++)
+			fn(&p->keys[i], &p->sums[i], context);
+	} while (more);
+	return NULL;
+}
+
+bool kb_sample_programs__set_waiting(struct kb_sample_programs *p, pid_t tid,
+				     const struct kb_wait *wait)
+{
+	uint32_t key = tid;
+
+	return !bpf_map_update_elem(bpf_map__fd(p->bpf->maps.waiting), &key, wait, BPF_NOEXIST) ||
+	       errno == EEXIST;
+}
+
+bool kb_sample_programs__next_waiting(struct kb_sample_programs *p, uint32_t *tid,
+				      struct kb_wait *wait)
+{
+	int fd = bpf_map__fd(p->bpf->maps.waiting);
+	uint32_t *after = *tid ? tid : NULL, next;
+
+	/* What has gone meanwhile is passed over. */
+	while (!bpf_map_get_next_key(fd, after, &next)) {
+		*tid = next;
+		after = tid;
+		if (!bpf_map_lookup_elem(fd, &next, wait))
+			return true;
+	}
+	return false;
+}
+
+void kb_sample_programs__clear_waiting(struct kb_sample_programs *p)
+{
+	int fd = bpf_map__fd(p->bpf->maps.waiting);
+	uint32_t key;
+
+	while (!bpf_map_get_next_key(fd, NULL, &key))
+		bpf_map_delete_elem(fd, &key);
 }
 
 struct kb_error *kb_sample_programs__ledger(struct kb_sample_programs *p,

@@ -11,8 +11,8 @@
 #include "bpf/shared/layout.h"
 #include "bpf/shared/ledger.h"
 #include "bpf/shared/process.h"
+#include "bpf/shared/wait.h"
 #include "keelback/error.h"
-#include "kernel/native_maps.h"
 
 /*
  * The BPF side of a sampling session: its programs and maps behind functions, so
@@ -27,6 +27,7 @@ struct kb_sample_programs_opts {
 	uint32_t counts_max; /* entries in each table of counts */
 	uint32_t data_bytes; /* size of the data ring, a power of two */
 	bool tick;
+	bool waits; /* take waits, too: kb_sample_programs__attach_switch() */
 };
 
 /* Opens, sizes, loads; KB_STATUS_UNSUPPORTED when the kernel or the capabilities do not allow it.
@@ -41,6 +42,10 @@ struct kb_error *kb_sample_programs__attach_tracker(struct kb_sample_programs *p
 struct kb_error *kb_sample_programs__attach_tick(struct kb_sample_programs *programs, bool attach);
 /* For kb_clock: the program that takes a sample, or the empty one that benchmarks compare with. */
 int kb_sample_programs__clock_fd(const struct kb_sample_programs *programs, bool empty);
+
+/* Waits begin and end from here on, or no more. */
+struct kb_error *kb_sample_programs__attach_switch(struct kb_sample_programs *programs,
+						   bool attach);
 
 /*
  * Makes an image known. path names a file with the image's inode (may be in
@@ -94,9 +99,20 @@ void kb_sample_programs__flip(struct kb_sample_programs *programs);
 struct kb_error *kb_sample_programs__drain(struct kb_sample_programs *programs, kb_count_fn fn,
 					   void *context);
 
-/* What the unwinder reads, with KB_WANT_NATIVE. Valid as long as the programs. */
-void kb_sample_programs__native_maps(const struct kb_sample_programs *programs,
-				     struct kb_native_maps *maps);
+typedef void (*kb_wait_sum_fn)(const struct kb_stack_key *key, const struct kb_wait_sum *sum,
+			       void *context);
+/* The same for waits: those that ended in the generation. */
+struct kb_error *kb_sample_programs__drain_waits(struct kb_sample_programs *programs,
+						 kb_wait_sum_fn fn, void *context);
+
+/* Says since when a thread waits, unless BPF knows better; false when there is no room. */
+bool kb_sample_programs__set_waiting(struct kb_sample_programs *programs, pid_t tid,
+				     const struct kb_wait *wait);
+/* Iterates over the threads that BPF has seen waiting; start with tid 0. False: no more. */
+bool kb_sample_programs__next_waiting(struct kb_sample_programs *programs, uint32_t *tid,
+				      struct kb_wait *wait);
+/* Forgets all of them. Only while nothing is attached. */
+void kb_sample_programs__clear_waiting(struct kb_sample_programs *programs);
 
 /* Sums over all CPUs; one more entry than reasons, the attempts. */
 struct kb_error *kb_sample_programs__ledger(struct kb_sample_programs *programs,
