@@ -41,6 +41,8 @@ struct kb_sample_opts {
 	uint64_t wait_min_ns; /* modes of waiting: shorter waits are only counted; 0: 1,000 */
 	bool no_native_marks; /* no "<native>" where C code called the interpreter (3.11+) */
 	bool no_gc;	      /* no "<GC>" while a garbage collection runs */
+	bool native;	      /* native frames among Python's */
+	bool kernel;	      /* what threads do in the kernel */
 };
 
 struct kb_sampler;

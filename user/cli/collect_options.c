@@ -10,6 +10,8 @@ enum {
 	KEY_MIN_WAIT,
 	KEY_NO_NATIVE_MARKS,
 	KEY_NO_GC,
+	KEY_NATIVE,
+	KEY_KERNEL,
 };
 
 static const struct argp_option options[] = {
@@ -35,6 +37,12 @@ static const struct argp_option options[] = {
 	{ "no-native-marks", KEY_NO_NATIVE_MARKS, NULL, 0,
 	  "No <native> in stacks where C code called Python (3.11 and later)", 0 },
 	{ "no-gc", KEY_NO_GC, NULL, 0, "No <GC> in stacks while a garbage collection runs", 0 },
+	{ "native", KEY_NATIVE, NULL, 0,
+	  "Show native functions too, where they lie between Python's: without frame pointers, "
+	  "from "
+	  "the files' unwind tables",
+	  0 },
+	{ "kernel", KEY_KERNEL, NULL, 0, "Show the kernel's functions that threads are in", 0 },
 	{},
 };
 
@@ -62,6 +70,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_MIN_WAIT:
 		return kb_cli__fail(state,
 				    kb_value__duration("--min-wait", arg, &args->wait_min_ns));
+	case KEY_NATIVE:
+		args->native = true;
+		return 0;
+	case KEY_KERNEL:
+		args->kernel = true;
+		return 0;
 	case KEY_NO_JITTER:
 		args->no_jitter = true;
 		return 0;
@@ -105,5 +119,7 @@ struct kb_sample_opts kb_collect_args__opts(const struct kb_collect_args *args)
 		.wait_min_ns = args->wait_min_ns,
 		.no_native_marks = args->no_native_marks,
 		.no_gc = args->no_gc,
+		.native = args->native,
+		.kernel = args->kernel,
 	};
 }

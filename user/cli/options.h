@@ -57,6 +57,7 @@ struct kb_collect_args {
 	long tid;	      /* 0: all threads */
 	int mode;	      /* enum kb_sample_mode */
 	uint64_t wait_min_ns; /* 0: the default */
+	bool native, kernel;
 };
 extern const struct argp kb_collect_argp;
 

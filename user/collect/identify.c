@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "collect/command_path.h"
 #include "collect/identify.h"
+#include "collect/native.h"
 #include "collect/mode.h"
 #include "system/memory.h"
 
@@ -37,6 +38,7 @@ struct kb_identifier {
 	const struct kb_target *target;
 	struct kb_sample_programs *programs;
 	struct kb_ingest *ingest;
+	struct kb_native *native;
 	struct kb_image_cache *images;
 	enum kb_sample_mode mode;
 	kb_identified_fn identified; /* or NULL */
@@ -97,6 +99,11 @@ void kb_identifier__on_identified(struct kb_identifier *id, kb_identified_fn fn,
 {
 	id->identified = fn;
 	id->identified_context = context;
+}
+
+void kb_identifier__set_native(struct kb_identifier *id, struct kb_native *native)
+{
+	id->native = native;
 }
 
 static const struct kb_image_info *image_at(const struct kb_identifier *id, uint32_t image)
@@ -187,6 +194,9 @@ static struct kb_error *publish_process(struct kb_identifier *id, pid_t pid,
 	KB_TRY(kb_sample_programs__set_proc(id->programs, pid, &proc, true));
 	if (id->identified)
 		id->identified(pid, proc.id, interp, id->identified_context);
+	if (id->native)
+		kb_native__add_process(id->native, proc.id, pid,
+				       interp->image->layout.version_minor);
 	return NULL;
 }
 
@@ -451,6 +461,9 @@ void kb_identifier__new_process(const struct kb_data_proc *record, void *context
 	comm[KB_COMM_MAX] = '\0';
 	describe(record->tgid, record->start_time, image, comm, record->parent_tgid, record->cgroup,
 		 id->ingest, record->proc);
+	if (id->native && image)
+		kb_native__new_process(id->native, record->proc, record->forked_from, record->tgid,
+				       image->layout.version_minor);
 	id->n_processes++;
 }
 

@@ -22,6 +22,8 @@ struct kb_error *kb_identifier__create(const struct kb_target *target,
 				       struct kb_sample_programs *programs,
 				       struct kb_identifier **identifier);
 void kb_identifier__destroy(struct kb_identifier *identifier);
+/* Who is told of processes for their native frames; NULL, as at the start: nobody. Borrowed. */
+void kb_identifier__set_native(struct kb_identifier *identifier, struct kb_native *native);
 /* Where processes are entered; set once before anything is identified. */
 void kb_identifier__set_ingest(struct kb_identifier *identifier, struct kb_ingest *ingest);
 /* Interpreters that cannot be observed in this mode are refused; set once likewise. */

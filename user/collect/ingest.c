@@ -7,6 +7,7 @@
 #include "base/id_map.h"
 #include "collect/code_decoder.h"
 #include "collect/ingest.h"
+#include "collect/native.h"
 #include "collect/stack_decoder.h"
 
 #define PROCS_MAX	      (1u << 20) /* processes of one session; later ones are counted as lost */
@@ -38,6 +39,30 @@ struct kb_ingest {
 
 static uint32_t code_at(uint32_t proc, uint64_t address, void *context);
 
+static void native_frames(uint32_t proc, const kb_u64 *addresses, uint32_t n, uint32_t *frames,
+			  bool *eval, void *context)
+{
+	struct kb_ingest *ingest = context;
+
+	kb_native__frames(ingest->opts.native, proc, addresses, n, frames, eval);
+}
+
+static uint32_t kernel_frames(const kb_u64 *addresses, uint32_t n, uint32_t *frames, void *context)
+{
+	struct kb_ingest *ingest = context;
+
+	return kb_native__kernel_frames(ingest->opts.native, addresses, n, frames);
+}
+
+static bool one_by_one(uint32_t proc, void *context)
+{
+	struct kb_ingest *ingest = context;
+
+	return kb_native__one_by_one(ingest->opts.native, proc);
+}
+
+static const struct kb_native_source native_source = { native_frames, kernel_frames, one_by_one };
+
 struct kb_error *kb_ingest__create(const struct kb_ingest_opts *opts, struct kb_ingest **result)
 {
 	struct kb_ingest *ingest = calloc(1, sizeof(*ingest));
@@ -49,6 +74,8 @@ struct kb_error *kb_ingest__create(const struct kb_ingest_opts *opts, struct kb_
 	if (!ingest)
 		return kb_error__no_memory();
 	ingest->opts = *opts;
+	if (opts->native)
+		stacks.native = native_source;
 	kb_id_map__init(&ingest->generations[0].nodes, GENERATION_STACKS_MAX);
 	kb_id_map__init(&ingest->generations[1].nodes, GENERATION_STACKS_MAX);
 	kb_id_map__init(&ingest->wait_nodes, WAIT_STACKS_MAX);

@@ -28,8 +28,11 @@ typedef bool (*kb_read_code_fn)(uint32_t proc, pid_t pid, uint64_t address,
 				struct kb_remote_code *code, const struct kb_layout **layout,
 				void *context);
 
+struct kb_native;
+
 struct kb_ingest_opts {
 	struct kb_profile *profile; /* borrowed */
+	struct kb_native *native;   /* borrowed; NULL: neither native nor kernel frames */
 	kb_layout_fn layout;
 	kb_new_process_fn new_process;
 	kb_read_code_fn read_code;

@@ -22,6 +22,7 @@
 #include "collect/ingest.h"
 #include "collect/launch.h"
 #include "collect/mode.h"
+#include "collect/native.h"
 #include "collect/present.h"
 #include "collect/target.h"
 #include "collect/waits.h"
@@ -50,6 +51,7 @@ struct kb_sampler {
 	struct kb_sample_programs *programs;
 	struct kb_clock *clock;
 	struct kb_identifier *identifier;
+	struct kb_native *native; /* NULL: neither native nor kernel frames */
 	struct kb_ingest *ingest;
 	struct kb_waits *waits; /* NULL: the mode is of samples */
 	struct kb_profile *profile;
@@ -102,6 +104,9 @@ static struct kb_error *choose_clock(struct kb_sampler *s)
 				DRAIN_MS_MAX);
 	if (!kb_sample_mode__name(opts->mode))
 		return kb_usage("there is no sampling mode %d", opts->mode);
+	if (opts->native && !KB_ARCH_HAS_UNWIND)
+		return kb_unsupported("native stacks cannot be unwound on this processor: leave "
+				      "--native out");
 	if (!opts->wait_min_ns)
 		opts->wait_min_ns = KB_WAIT_MIN_NS;
 	if (!opts->drain_ms)
@@ -139,6 +144,11 @@ static uint32_t wanted(const struct kb_sample_opts *opts)
 		want |= KB_WANT_NATIVE_MARKS;
 	if (!opts->no_gc)
 		want |= KB_WANT_GC;
+	/* Marks tell which native frame belongs between which Python frames. */
+	if (opts->native)
+		want |= KB_WANT_NATIVE | KB_WANT_NATIVE_MARKS;
+	if (opts->kernel)
+		want |= KB_WANT_KERNEL;
 	return want;
 }
 
@@ -237,7 +247,12 @@ static struct kb_error *create(struct kb_sampler *s)
 	KB_TRY(load_programs(s));
 	KB_TRY(kb_identifier__create(s->target, s->programs, &s->identifier));
 	KB_TRY(set_meta(s));
+	if (s->opts.native || s->opts.kernel)
+		KB_TRY(kb_native__create(s->programs, s->profile, &s->native));
+	if (s->opts.native)
+		kb_identifier__set_native(s->identifier, s->native);
 	ingest.profile = s->profile;
+	ingest.native = s->native;
 	ingest.context = s->identifier;
 	ingest.sample_ns = sample_ns(s);
 	KB_TRY(kb_ingest__create(&ingest, &s->ingest));
@@ -360,6 +375,8 @@ static void on_notice(const struct kb_notice *notice, void *context)
 		s->exited = true;
 	else if (notice->kind == KB_NOTICE_DATA)
 		s->drain_now = true;
+	else if (notice->kind == KB_NOTICE_MAPS || notice->kind == KB_NOTICE_TABLE)
+		kb_native__notice(s->native, notice);
 	else if (notice->kind == KB_NOTICE_CODE)
 		kb_ingest__fetch_code(s->ingest, notice->proc, notice->tgid, notice->code);
 	else
@@ -440,6 +457,8 @@ struct kb_error *kb_sampler__poll(struct kb_sampler *s, int timeout_ms, bool *do
 	again = kb_identifier__look_again(s->identifier);
 	if (again >= 0 && again < wait)
 		wait = again;
+	if (s->native && kb_native__work(s->native))
+		wait = 0;
 	if (kb_wake__await(&s->wake, kb_sample_programs__fd(s->programs), wait))
 		wait = 0;
 	kb_sample_programs__poll(s->programs, wait, on_notice, s);
@@ -558,6 +577,7 @@ void kb_sampler__destroy(struct kb_sampler *s)
 	kb_waits__destroy(s->waits);
 	kb_ingest__destroy(s->ingest);
 	kb_identifier__destroy(s->identifier);
+	kb_native__destroy(s->native);
 	kb_sample_programs__destroy(s->programs);
 	kb_profile__destroy(s->profile);
 	free(s);

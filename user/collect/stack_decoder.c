@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "base/id_map.h"
 #include "collect/code_decoder.h"
+#include "collect/interleave.h"
 #include "collect/stack_decoder.h"
 
 #define FRAMES_CACHE_MAX (1u << 22)
@@ -11,6 +12,10 @@ struct kb_stack_decoder {
 	struct kb_stack_decoder_opts opts;
 	struct kb_id_map frames;  /* (code, code unit) → frame */
 	struct kb_id_map markers; /* (kind of word, value) → frame */
+	/* Of the stack at hand. */
+	uint32_t native[KB_WORDS_MAX]; /* frames */
+	bool eval[KB_WORDS_MAX];
+	struct kb_interleaved order[KB_WORDS_MAX];
 };
 
 /* ---- taking apart */
@@ -195,6 +200,62 @@ static void push_leaf(struct build *b)
 		push_marker(b, KB_WORD_GC, 0, "<GC>");
 }
 
+static void push_word(struct build *b, kb_u64 word)
+{
+	if (!KB_WORD_IS(word))
+		push(b, python_frame(b->decoder, b->record->proc, word));
+	else if (KB_WORD_KIND(word) == KB_WORD_GC)
+		push_marker(b, KB_WORD_GC, 0, "<GC>");
+}
+
+/* Native frames among Python's. */
+static void push_mixed(struct build *b)
+{
+	struct kb_stack_decoder *decoder = b->decoder;
+	struct kb_words native = b->parts.section[KB_WORD_NATIVE];
+	const struct kb_native_source *source = &decoder->opts.native;
+	bool cut = native.n && !native.words[native.n - 1], matched;
+	struct kb_interleave stacks = {
+		.python = b->parts.python.words,
+		.n_python = b->parts.python.n,
+		.eval = decoder->eval,
+		.n_native = native.n - cut,
+		.python_cut = b->record->flags & KB_STACK_TRUNCATED,
+		.native_cut = cut,
+		.one_by_one = source->one_by_one(b->record->proc, decoder->opts.context),
+	};
+	uint32_t python_leaf, n;
+
+	source->frames(b->record->proc, native.words, stacks.n_native, decoder->native,
+		       decoder->eval, decoder->opts.context);
+	n = kb_interleave__order(&stacks, decoder->order, &python_leaf, &matched);
+	if (!matched)
+		kb_profile__ledger_add(decoder->opts.profile, KB_L_NATIVE_UNMATCHED, 1);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t index = decoder->order[i].index;
+
+		if (i && i == python_leaf)
+			push_leaf(b);
+		if (decoder->order[i].native)
+			push(b, decoder->native[index]);
+		else
+			push_word(b, b->parts.python.words[index]);
+	}
+	if (!python_leaf || python_leaf == n)
+		push_leaf(b);
+}
+
+static void push_kernel(struct build *b)
+{
+	struct kb_stack_decoder *decoder = b->decoder;
+	struct kb_words kernel = b->parts.section[KB_WORD_KERNEL];
+	uint32_t n = decoder->opts.native.kernel_frames(kernel.words, kernel.n, decoder->native,
+							decoder->opts.context);
+
+	while (n)
+		push(b, decoder->native[--n]);
+}
+
 /* Beneath the leaf of who waits for the GIL, the stack of who held it then. */
 static void push_holder(struct build *b)
 {
@@ -219,8 +280,14 @@ uint32_t kb_stack_decoder__add(struct kb_stack_decoder *decoder, const struct kb
 	    !kb_stack_parts__split(words, record->n_words, &b.parts))
 		return KB_ID_NONE;
 	push_root(&b);
-	push_python(&b, &b.parts.python);
-	push_leaf(&b);
+	if (kb_stack_parts__has(&b.parts, KB_WORD_NATIVE) && decoder->opts.native.frames) {
+		push_mixed(&b);
+	} else {
+		push_python(&b, &b.parts.python);
+		push_leaf(&b);
+	}
+	if (kb_stack_parts__has(&b.parts, KB_WORD_KERNEL) && decoder->opts.native.kernel_frames)
+		push_kernel(&b);
 	push_holder(&b);
 	return b.full ? KB_ID_NONE : b.node;
 }

@@ -45,9 +45,19 @@ struct kb_stack_decoder;
  */
 typedef uint32_t (*kb_code_at_fn)(uint32_t proc, uint64_t address, void *context);
 
+/* Native and kernel frames, as in collect/native.h. */
+struct kb_native_source {
+	void (*frames)(uint32_t proc, const kb_u64 *addresses, uint32_t n, uint32_t *frames,
+		       bool *eval, void *context);
+	uint32_t (*kernel_frames)(const kb_u64 *addresses, uint32_t n, uint32_t *frames,
+				  void *context);
+	bool (*one_by_one)(uint32_t proc, void *context);
+};
+
 struct kb_stack_decoder_opts {
 	struct kb_profile *profile; /* borrowed */
 	kb_code_at_fn code_at;
+	struct kb_native_source native; /* for stacks with such sections */
 	void *context;
 };
 

@@ -401,6 +401,14 @@ void kb_sample_programs__clear_waiting(struct kb_sample_programs *p)
 		bpf_map_delete_elem(fd, &key);
 }
 
+void kb_sample_programs__native_maps(const struct kb_sample_programs *p,
+				     struct kb_native_maps *maps)
+{
+	*maps = (struct kb_native_maps){ .tables = bpf_map__fd(p->bpf->maps.native_tables),
+					 .lists = bpf_map__fd(p->bpf->maps.native_lists),
+					 .procs = bpf_map__fd(p->bpf->maps.native_procs) };
+}
+
 struct kb_error *kb_sample_programs__ledger(struct kb_sample_programs *p,
 					    uint64_t counts[KB_L_COUNT + 1])
 {

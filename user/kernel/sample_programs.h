@@ -13,6 +13,7 @@
 #include "bpf/shared/process.h"
 #include "bpf/shared/wait.h"
 #include "keelback/error.h"
+#include "kernel/native_maps.h"
 
 /*
  * The BPF side of a sampling session: its programs and maps behind functions, so
@@ -113,6 +114,10 @@ bool kb_sample_programs__next_waiting(struct kb_sample_programs *programs, uint3
 				      struct kb_wait *wait);
 /* Forgets all of them. Only while nothing is attached. */
 void kb_sample_programs__clear_waiting(struct kb_sample_programs *programs);
+
+/* What the unwinder reads, with KB_WANT_NATIVE. Valid as long as the programs. */
+void kb_sample_programs__native_maps(const struct kb_sample_programs *programs,
+				     struct kb_native_maps *maps);
 
 /* Sums over all CPUs; one more entry than reasons, the attempts. */
 struct kb_error *kb_sample_programs__ledger(struct kb_sample_programs *programs,

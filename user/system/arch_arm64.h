@@ -4,6 +4,8 @@
 
 /* No tracepoint in the timer interrupt. */
 #define KB_ARCH_HAS_TICK 0
+/* bpf/native/unwind.bpf.c and symbols/unwind_rule.h know the processor. */
+#define KB_ARCH_HAS_UNWIND 0
 
 #define KB_ARCH_NAME	   "arm64"
 #define KB_MULTIARCH	   "aarch64-linux-gnu" /* Debian's name for library directories */

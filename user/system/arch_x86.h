@@ -4,6 +4,8 @@
 
 /* The kernel has a tracepoint in the timer interrupt (arch/x86/include/asm/trace/irq_vectors.h). */
 #define KB_ARCH_HAS_TICK 1
+/* bpf/native/unwind.bpf.c and symbols/unwind_rule.h know the processor. */
+#define KB_ARCH_HAS_UNWIND 1
 
 #define KB_ARCH_NAME	   "x86-64"
 #define KB_MULTIARCH	   "x86_64-linux-gnu" /* Debian's name for library directories */
