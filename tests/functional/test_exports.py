@@ -12,7 +12,8 @@ from browser import Browser
 from exports import collapsed, make_profile, sums
 from harness import once, per_python
 
-PROFILES = ("small", "mixed", "hostile", "large", "empty", "deep")
+PROFILES = ("small", "mixed", "timeline", "hostile", "large", "empty")
+IN_NS = ("mixed", "timeline")
 
 
 def write(env, name, *args):
@@ -37,9 +38,9 @@ def test_pprof_numbers(env):
         path = write(env, name + ".pb.gz", name, "pprof")
         expected = collapsed(make_profile(name, "collapsed", "lines").decode())
         types, samples, locations = exports.pprof_raw(env, path)
-        assert types == (["wall/nanoseconds"] if name == "mixed" else ["samples/count", "cpu/nanoseconds"]), types
+        assert types == (["wall/nanoseconds"] if name in IN_NS else ["samples/count", "cpu/nanoseconds"]), types
         assert sum(values[0] for values, _, _ in samples) == sum(count for _, count in expected), name
-        if name != "mixed":
+        if name not in IN_NS:
             assert all(values[1] == values[0] * 1000000 for values, _, _ in samples), name
         if name in ("hostile", "empty"):
             continue  # collapsed stacks write names in another way
@@ -98,7 +99,7 @@ def test_pprof_native_code(env):
 @once
 def test_callgrind_costs(env):
     """callgrind_annotate's exclusive and inclusive costs are the samples that a function is the leaf of, and is in."""
-    for name in ("small", "mixed", "large", "deep"):
+    for name in ("small", "mixed", "large"):
         path = write(env, "callgrind.out." + name, name, "callgrind")
         # By name: native code's file is an object there.
         stacks = [(tuple(function_and_file(frame)[0] for frame in frames), count)
@@ -185,7 +186,7 @@ def test_speedscope_rules(env):
     for name in PROFILES:
         file = exports.speedscope(make_profile(name, "speedscope"))
         stacks = collapsed(make_profile(name, "collapsed", "lines").decode())
-        first, unit = file["profiles"][0], 1e9 if name == "mixed" else 1e3
+        first, unit = file["profiles"][0], 1e9 if name in IN_NS else 1e3
         assert first["unit"] == "seconds"
         assert abs(first["endValue"] * unit - sum(count for _, count in stacks)) < 1e-3, name
         if len(file["profiles"]) > 1:
@@ -244,6 +245,93 @@ def test_speedscope_opens(env):
         assert browser.run("return window.hacked") is None
 
 
+# ---------------------------------------------------------------- gecko
+
+
+@once
+def test_gecko_rules(env):
+    """Types and sums; without single samples each stack of a thread is one, in preorder."""
+    for name in PROFILES:
+        file = exports.gecko(make_profile(name, "gecko"))
+        stacks = {}
+        for thread in file["threads"]:
+            for stack, weight in exports.gecko_stacks(file, thread).items():
+                stack = stack[:-1] if stack[-1] == "(off CPU)" else stack
+                stacks[stack] = stacks.get(stack, 0) + weight
+        wanted, scale = {}, 1e6 if name in IN_NS else 1
+        for frames, count in collapsed(make_profile(name, "collapsed").decode()):
+            key = tuple(function_and_file(frame)[0] for frame in frames)
+            wanted[key] = wanted.get(key, 0) + count / scale
+        if name not in ("hostile", "empty"):
+            assert stacks == wanted, name
+        assert abs(sum(stacks.values()) - sum(wanted.values())) < 1e-6, name
+    names = [thread["name"] for thread in exports.gecko(make_profile("mixed", "gecko"))["threads"]]
+    assert names == ["MainThread", "packer_1"], names
+    file = exports.gecko(make_profile("mixed", "gecko"))
+    shared = file["shared"]
+    kinds = {}
+    for func, category in zip(shared["frameTable"]["func"], shared["frameTable"]["category"]):
+        kinds[shared["stringArray"][shared["funcTable"]["name"][func]]] = file["meta"]["categories"][category]["name"]
+    for function, category in {"pack": "Python", "deflate": "Native", "clear_page_erms": "Kernel", "<native>": "Native",
+                               "<GC>": "GC", "(off CPU)": "Idle"}.items():
+        assert kinds[function] == category, kinds
+    assert [lib["path"] for lib in file["libs"]] == ["/usr/lib/zlib.so", "/usr/lib/libz.so.1", "kernel"], file["libs"]
+
+
+@once
+def test_gecko_timeline(env):
+    """Single samples stand at their times; what is known of them are markers, and waiting is no computing."""
+    file = exports.gecko(make_profile("timeline", "gecko"))
+    main, worker = file["threads"]
+    assert exports.gecko_markers(file, main) == [
+        ("GIL held", 0, 100, "GIL"), ("LOAD_FAST", 0, 60, "Python"), ("BINARY_OP", 60, 100, "Python"),
+        ("Off CPU", 100, 150, "Idle"), ("GIL held", 150, 170, "GIL"), ("GC", 150, 170, "GC"),
+        ("GIL held", 300, 310, "GIL"), ("Exception", 300, 310, "Exception")]
+    assert exports.gecko_markers(file, worker) == [("Off CPU", 0, 150, "Idle")]
+    stacks = exports.gecko_stacks(file, main)
+    assert stacks["<module>", "wait", "(off CPU)"] == 50 and ("<module>", "wait") not in stacks, stacks
+    assert main["samples"]["time"][99:103] == [99, 100, 150, 151], "in the order of time, not of arrival"
+    # All of the first 100 ms, nothing while it waits, and no more than a sample's share in the gap before 300 ms.
+    cpu = dict(zip(main["samples"]["time"], main["samples"]["threadCPUDelta"]))
+    assert sum(cpu[at] for at in range(1, 101)) == 100e6 and cpu[150] == 0 and cpu[300] == 1e6, cpu
+
+
+@once(timeout=180)
+def test_gecko_opens(env):
+    """The Firefox Profiler's own code loads the files and finds the same sums, threads and markers."""
+    with exports.ProfilerCli(env, write(env, "small.gecko.json", "small", "gecko")) as profiler:
+        found = {f["name"]: (f["selfSamples"], f["totalSamples"]) for f in profiler.ask("thread", "functions")["functions"]}
+        assert found == {"dumps": (1000, 1000), "walk": (700, 700), "Server.serve": (200, 1300), "info": (100, 100),
+                         "<module>": (0, 2000)}, found
+        meta = profiler.run("profile", "meta")
+        assert "Imported from: keelback" in meta and "attempted: 2,247" in meta and "no_frame: 12" in meta, meta
+        assert "worker-1 [tid 101]" in profiler.run("profile", "info", "--all")
+    with exports.ProfilerCli(env, write(env, "timeline.gecko.json", "timeline", "gecko")) as profiler:
+        found = {f["name"]: f["selfSamples"] for f in profiler.ask("thread", "functions")["functions"]}
+        assert found == {"work": 100, "<GC>": 20, "handle": 10, "<module>": 0}, f"waiting is idle: {found}"
+        markers = profiler.run("thread", "markers")
+        assert re.search(r"GIL held +3 markers", markers) and re.search(r"Off CPU +1 markers .*min=50ms", markers), markers
+    for name in ("hostile", "empty", "mixed"):
+        with exports.ProfilerCli(env, write(env, name + ".gecko.json", name, "gecko")) as profiler:
+            profiler.ask("thread", "functions")
+
+
+# ---------------------------------------------------------------- all of them
+
+
+@once
+def test_deep_stacks(env):
+    """Twenty thousand frames are no problem, and recursion counts once: 20 samples are in both functions."""
+    _, samples, _ = exports.pprof_raw(env, write(env, "deep.pb.gz", "deep", "pprof"))
+    assert max(len(path) for _, path, _ in samples) == 20000 and len(samples) == 20
+    costs, total = exports.callgrind_annotate(write(env, "callgrind.out.deep", "deep", "callgrind"), "--inclusive=yes")
+    assert {name: count for (_, name), count in costs.items()} == {"(all)": 20, "odd": 20, "even": 20} and total == 20
+    _, costs = exports.jsonl_sums(make_profile("deep", "jsonl").decode())
+    assert sorted(costs.values()) == [(7, 20), (13, 20)], costs
+    assert exports.speedscope(make_profile("deep", "speedscope"))["profiles"][0]["endValue"] == 0.02
+    assert exports.gecko(make_profile("deep", "gecko"))["shared"]["stackTable"]["length"] == 20000
+
+
 # ---------------------------------------------------------------- a recording of a real program
 
 PROGRAM = """
@@ -282,5 +370,8 @@ def test_recording_to_all(env):
     costs, annotated = exports.callgrind_annotate(convert("callgrind.out.1"), "--inclusive=yes")
     assert annotated == total == sum(own for own, _ in exports.jsonl_sums(convert("run.jsonl").read_text())[1].values())
     assert sum(n for (_, function), n in costs.items() if function == "work") > total / 2
+    file = exports.gecko(convert("run.gecko.json").read_text())
+    weights = sum(sum(exports.gecko_stacks(file, thread).values()) for thread in file["threads"])
+    assert weights == total and len(file["threads"]) == 2, weights
     file = exports.speedscope(convert("run.speedscope.json").read_text())
     assert len(file["profiles"]) == 3 and file["profiles"][0]["endValue"] > 0.1

@@ -11,6 +11,7 @@
  *   huge     about 600,000 nodes, more than a flame graph draws one by one
  *   empty    no samples
  *   mixed    wall clock in nanoseconds: native and kernel frames, markers, opcodes, named threads
+ *   timeline single samples of two threads with their times, waits, a collection, opcodes
  *   before   1,000 samples, and
  *   after    2,000 of a later version: functions that grew, shrank, moved, are new, have gone
  *
@@ -199,6 +200,50 @@ static void make_mixed(void)
 	      2200 * ms);
 }
 
+/* A sample at a time, and in the sums; both in ms. */
+static void sample_at(uint32_t thread, uint32_t node, uint64_t at, uint64_t n, uint32_t flags)
+{
+	static const uint64_t ms = 1000000;
+	struct kb_moment moment = {
+		.time_ns = at * ms, .count = n * ms, .thread = thread, .node = node, .flags = flags
+	};
+
+	count(thread, node, n * ms);
+	if (!kb_profile__add_moment(profile, &moment))
+		checked(KB_ID_NONE);
+}
+
+/*
+ * The main thread works for 100 ms, waits for 50, collects garbage for 20, is not seen until
+ * 300 and handles an exception for 10. The other waits for 150 and compresses for 50.
+ */
+static void make_timeline(void)
+{
+	uint32_t main_thread, worker, module, wait, work[2], collect, handle, native;
+
+	create_as("python3 steps.py", KB_MODE_WALL, KB_UNIT_NS);
+	main_thread = add_named_thread(700, "python3", 700, "python3", "MainThread");
+	worker = add_named_thread(700, "python3", 701, "python3", "zipper");
+	module = call(KB_ID_NONE, "<module>", APP, 1, 50);
+	work[0] = execute(module, "work", 10, 12, "LOAD_FAST");
+	work[1] = execute(module, "work", 10, 12, "BINARY_OP");
+	wait = call(module, "wait", APP, 20, 21);
+	collect = call_kind(call(module, "work", APP, 10, 14), KB_FRAME_MARKER, "<GC>", "", 0, 0);
+	handle = call(module, "handle", APP, 30, 33);
+	native = call_kind(module, KB_FRAME_NATIVE, "deflate", "/usr/lib/libz.so.1", 0, 0);
+	for (uint64_t at = 0; at < 100; at++)
+		sample_at(main_thread, work[at >= 60], at, 1, KB_MOMENT_GIL);
+	for (uint64_t at = 150; at < 170; at++)
+		sample_at(main_thread, collect, at, 1, KB_MOMENT_GIL | KB_MOMENT_GC);
+	/* A wait is known when it is over. */
+	sample_at(main_thread, wait, 100, 50, KB_MOMENT_OFF_CPU);
+	sample_at(worker, wait, 0, 150, KB_MOMENT_OFF_CPU);
+	for (uint64_t at = 150; at < 200; at++)
+		sample_at(worker, native, at, 1, 0);
+	for (uint64_t at = 300; at < 310; at++)
+		sample_at(main_thread, handle, at, 1, KB_MOMENT_GIL | KB_MOMENT_EXCEPTION);
+}
+
 static void make_hostile(void)
 {
 	static const char *const names[] = {
@@ -308,6 +353,8 @@ static void make(const char *name)
 		make_large(600000);
 	else if (!strcmp(name, "mixed"))
 		make_mixed();
+	else if (!strcmp(name, "timeline"))
+		make_timeline();
 	else if (!strcmp(name, "before"))
 		make_version("python3 app.py", 0, before);
 	else if (!strcmp(name, "after"))

@@ -228,6 +228,31 @@ static void test_stack_list(void **state)
 	assert_int_equal(list->stack_of_node[moment_node], 3);
 	for (uint32_t i = 0; i < list->n; i++)
 		assert_int_equal(list->stack_of_node[list->node_of_stack[i]], i);
+	/* a, b, c, e; then a before b before c before e */
+	for (uint32_t i = 0; i < list->n; i++)
+		assert_int_equal(list->rank[i], i);
+	kb_stack_list__destroy(list);
+	kb_profile__destroy(profile);
+}
+
+/* Stacks in preorder, whatever the order in which they came. */
+static void test_stack_ranks(void **state)
+{
+	uint32_t thread, a, b, ac, bd, ae;
+	struct kb_profile *profile = new_profile(&thread);
+	struct kb_stack_list *list;
+
+	a = add_stack(profile, thread, "a", 1);
+	b = add_stack(profile, thread, "b", 1);
+	ac = add_stack(profile, thread, "ac", 1);
+	bd = add_stack(profile, thread, "bd", 1);
+	ae = add_stack(profile, thread, "ae", 1);
+	assert_no_error(kb_stack_list__create(profile, &list));
+	assert_int_equal(list->rank[list->stack_of_node[a]], 0);
+	assert_int_equal(list->rank[list->stack_of_node[ac]], 1);
+	assert_int_equal(list->rank[list->stack_of_node[ae]], 2);
+	assert_int_equal(list->rank[list->stack_of_node[b]], 3);
+	assert_int_equal(list->rank[list->stack_of_node[bd]], 4);
 	kb_stack_list__destroy(list);
 	kb_profile__destroy(profile);
 }
@@ -237,7 +262,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_json_data),  cmocka_unit_test(test_json_stream),
 		cmocka_unit_test(test_gzip),	   cmocka_unit_test(test_call_costs),
-		cmocka_unit_test(test_stack_list),
+		cmocka_unit_test(test_stack_list), cmocka_unit_test(test_stack_ranks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

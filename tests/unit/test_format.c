@@ -263,6 +263,7 @@ static void test_formats_by_name_and_path(void **state)
 		{ "x.txt", "collapsed" },
 		{ "x.pb.gz", "pprof" },
 		{ "x.speedscope.json", "speedscope" },
+		{ "x.gecko.json", "gecko" },
 		{ "x.jsonl", "jsonl" },
 		{ "x.callgrind", "callgrind" },
 		{ "d/callgrind.out.4711", "callgrind" },

@@ -19,6 +19,7 @@ static const struct row {
 	  kb_flamegraph__write },
 	{ { "diff-flamegraph", "flame graph of what changed since --baseline", "", false, true },
 	  kb_diff_flamegraph__write },
+	{ { "gecko", "file for the Firefox Profiler", ".gecko.json", false }, kb_gecko__write },
 	{ { "speedscope", "file for speedscope, threads one by one", ".speedscope.json", false },
 	  kb_speedscope__write },
 	{ { "pprof", "file for pprof, with threads as tags", ".pb.gz", true }, kb_pprof__write },

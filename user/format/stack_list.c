@@ -35,21 +35,57 @@ static void fill(struct kb_stack_list *list, const struct kb_profile *profile)
 	}
 }
 
+static uint32_t parent_of(const struct kb_stack_list *list, const struct kb_stack_node *nodes,
+			  uint32_t stack)
+{
+	uint32_t parent = nodes[list->node_of_stack[stack]].parent;
+
+	return parent == KB_ID_NONE ? KB_ID_NONE : list->stack_of_node[parent];
+}
+
+/* next, for each stack, is first the size of its subtree, then the place of its next child. */
+static void rank(struct kb_stack_list *list, const struct kb_stack_node *nodes, uint32_t *next)
+{
+	uint32_t next_root = 0;
+
+	for (uint32_t i = list->n; i-- > 0;) {
+		uint32_t parent = parent_of(list, nodes, i);
+
+		next[i]++;
+		if (parent != KB_ID_NONE)
+			next[parent] += next[i];
+	}
+	for (uint32_t i = 0; i < list->n; i++) {
+		uint32_t parent = parent_of(list, nodes, i);
+		uint32_t *place = parent == KB_ID_NONE ? &next_root : &next[parent];
+
+		list->rank[i] = *place;
+		*place += next[i];
+		next[i] = list->rank[i] + 1;
+	}
+}
+
 struct kb_error *kb_stack_list__create(const struct kb_profile *profile,
 				       struct kb_stack_list **result)
 {
 	size_t n = (size_t)kb_profile__n_nodes(profile) + 1;
 	struct kb_stack_list *list = calloc(1, sizeof(*list));
+	uint32_t *next;
 
 	if (!list)
 		return kb_error__no_memory();
 	list->node_of_stack = calloc(n, sizeof(*list->node_of_stack));
 	list->stack_of_node = calloc(n, sizeof(*list->stack_of_node));
-	if (!list->node_of_stack || !list->stack_of_node) {
+	list->rank = calloc(n, sizeof(*list->rank));
+	next = calloc(n, sizeof(*next));
+	if (!list->node_of_stack || !list->stack_of_node || !list->rank || !next) {
+		free(next);
 		kb_stack_list__destroy(list);
 		return kb_error__no_memory();
 	}
 	fill(list, profile);
+	rank(list, kb_profile__nodes(profile), next);
+	free(next);
 	*result = list;
 	return NULL;
 }
@@ -60,5 +96,6 @@ void kb_stack_list__destroy(struct kb_stack_list *list)
 		return;
 	free(list->node_of_stack);
 	free(list->stack_of_node);
+	free(list->rank);
 	free(list);
 }

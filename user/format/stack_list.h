@@ -16,6 +16,8 @@ struct kb_stack_list {
 	uint32_t n;
 	uint32_t *node_of_stack;
 	uint32_t *stack_of_node; /* KB_ID_NONE: not in the list */
+	uint32_t *rank;		 /* of a stack: its place in preorder, where what is called stands
+				    behind its caller */
 };
 
 struct kb_error *kb_stack_list__create(const struct kb_profile *profile,
