@@ -42,8 +42,8 @@ static void test_order(void **state)
 	order.key = KB_SORT_NOW;
 	assert_order(f, &order, "a c b main");
 	order.key = KB_SORT_TREND;
-	assert_order(f, &order, "a main b c");
-	assert_int_equal(kb_row_order__find(&order, row_of(f, "c", 0)), 3);
+	assert_order(f, &order, "a main c b");
+	assert_int_equal(kb_row_order__find(&order, row_of(f, "c", 0)), 2);
 	assert_int_equal(kb_row_order__find(&order, 99), UINT32_MAX);
 	kb_row_order__free(&order);
 }

@@ -42,11 +42,10 @@ static void write_row(struct kb_top *top, uint32_t id, FILE *stream)
 	const struct kb_view_model *model = top->model;
 	const struct kb_row *row = &model->rows[id];
 	char self[32], total[32], text[LINE_MAX_BYTES];
-	enum kb_trend trend =
-		row->self_now || row->self_before
-			? kb_view_model__trend(model, row->self_now, row->self_before)
-			: kb_view_model__trend(model, row->total_now, row->total_before);
+	enum kb_trend trend = kb_view_model__trend(model, row->total_now, row->total_before);
 
+	if (trend == KB_TREND_FLAT)
+		trend = kb_view_model__trend(model, row->self_now, row->self_before);
 	kb_count_text(top, row->self, self, sizeof(self));
 	kb_count_text(top, row->total, total, sizeof(total));
 	kb_row_text(model, id, text, sizeof(text));

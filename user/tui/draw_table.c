@@ -138,7 +138,7 @@ static void draw_row(struct kb_top *top, const struct layout *layout, int row, u
 	const struct kb_row *r = &model->rows[id];
 	enum kb_trend self = kb_view_model__trend(model, r->self_now, r->self_before);
 	enum kb_trend total = kb_view_model__trend(model, r->total_now, r->total_before);
-	enum kb_trend arrow = r->self_now || r->self_before ? self : total;
+	enum kb_trend arrow = total != KB_TREND_FLAT ? total : self;
 	const struct kb_screen *screen = &top->screen;
 	char text[4096];
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,12 +108,13 @@ static int compare_numbers(double a, double b)
 	return (a < b) - (a > b); /* the largest first */
 }
 
-/* What a row's trend is about: what it executes itself or, where that is nothing, its callees. */
+/* The larger of the changes in what a row executes itself and in all. */
 static double change_of(const struct kb_view_model *model, const struct kb_row *row)
 {
-	if (row->self_now || row->self_before)
-		return kb_view_model__share_change(model, row->self_now, row->self_before);
-	return kb_view_model__share_change(model, row->total_now, row->total_before);
+	double self = kb_view_model__share_change(model, row->self_now, row->self_before);
+	double total = kb_view_model__share_change(model, row->total_now, row->total_before);
+
+	return fabs(self) > fabs(total) ? self : total;
 }
 
 static int compare_files(const struct kb_view_model *model, uint32_t a, uint32_t b)
