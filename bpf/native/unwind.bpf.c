@@ -425,7 +425,7 @@ __noinline int kb_native_append(struct kb_walk *walk, kb_u32 proc_id, kb_u32 tgi
 	KB_OPAQUE(head);
 	if (head < KB_WORDS_MAX)
 		walk->words[head] = KB_WORD(KB_WORD_NATIVE, frames & 0xfff);
-	return 0;
+	return 1;
 }
 
 __noinline int kb_native_forked(kb_u32 parent_id, kb_u32 id)

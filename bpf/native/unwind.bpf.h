@@ -7,7 +7,7 @@
 
 /*
  * Appends the current thread's native stack to the walk, as a KB_WORD_NATIVE section.
- * proc_id and tgid are the process's.
+ * proc_id and tgid are the process's. Returns whether there is any.
  */
 int kb_native_append(struct kb_walk *walk, kb_u32 proc_id, kb_u32 tgid);
 
@@ -24,6 +24,7 @@ static __always_inline int kb_native_complete(struct kb_walk *walk, const struct
 {
 	int without_python = config.want & KB_WANT_NATIVE &&
 			     (status == KB_WALK_NOT_PYTHON_THREAD || status == KB_WALK_NO_FRAME);
+	int frames = 0;
 
 	if (status > KB_WALK_TRUNCATED && !without_python)
 		return status;
@@ -32,8 +33,8 @@ static __always_inline int kb_native_complete(struct kb_walk *walk, const struct
 	if (config.want & KB_WANT_KERNEL)
 		kb_kernel_append(walk);
 	if (config.want & KB_WANT_NATIVE)
-		kb_native_append(walk, proc->id, bpf_get_current_pid_tgid() >> 32);
-	return without_python && walk->head.n_words ? KB_WALK_OK : status;
+		frames = kb_native_append(walk, proc->id, bpf_get_current_pid_tgid() >> 32);
+	return without_python && frames ? KB_WALK_OK : status;
 }
 
 /* A forked process has its parent's mappings. */

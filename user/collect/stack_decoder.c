@@ -243,6 +243,9 @@ static void push_mixed(struct build *b)
 	}
 	if (!python_leaf || python_leaf == n)
 		push_leaf(b);
+	/* Nothing but the eval loop. */
+	if (b->node == KB_ID_NONE)
+		push_marker(b, KB_WORD_NATIVE, 0, "<unknown>");
 }
 
 static void push_kernel(struct build *b)
