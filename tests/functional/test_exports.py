@@ -22,6 +22,12 @@ def write(env, name, *args):
     return path
 
 
+def stacks_of(name, *options):
+    """The collapsed stacks of a profile, in its own unit: in profiles of time they are written in microseconds."""
+    scale = 1000 if name in IN_NS else 1
+    return [(frames, count * scale) for frames, count in collapsed(make_profile(name, "collapsed", *options).decode())]
+
+
 def function_and_file(frame):
     """("f", "a.py") of "f (a.py:3)", for names that have no bracket in them."""
     match = re.fullmatch(r"(.*?)(?: \((.*?)(?::\d+)?\))?", frame)
@@ -36,7 +42,7 @@ def test_pprof_numbers(env):
     """go tool pprof reads every profile; stacks, lines and sums are those of the collapsed file."""
     for name in PROFILES:
         path = write(env, name + ".pb.gz", name, "pprof")
-        expected = collapsed(make_profile(name, "collapsed", "lines").decode())
+        expected = stacks_of(name, "lines")
         types, samples, locations = exports.pprof_raw(env, path)
         assert types == (["wall/nanoseconds"] if name in IN_NS else ["samples/count", "cpu/nanoseconds"]), types
         assert sum(values[0] for values, _, _ in samples) == sum(count for _, count in expected), name
@@ -103,7 +109,7 @@ def test_callgrind_costs(env):
         path = write(env, "callgrind.out." + name, name, "callgrind")
         # By name: native code's file is an object there.
         stacks = [(tuple(function_and_file(frame)[0] for frame in frames), count)
-                  for frames, count in collapsed(make_profile(name, "collapsed").decode())]
+                  for frames, count in stacks_of(name)]
         own, inclusive = sums(stacks)
         for expected, options in ((own, []), (inclusive, ["--inclusive=yes"])):
             costs, total = exports.callgrind_annotate(path, *options)
@@ -141,7 +147,7 @@ def test_jsonl_sums(env):
     for name in PROFILES:
         text = make_profile(name, "jsonl").decode()
         total, costs = exports.jsonl_sums(text)
-        expected = collapsed(make_profile(name, "collapsed", "lines").decode())
+        expected = stacks_of(name, "lines")
         assert total == sum(count for _, count in expected) == sum(own for own, _ in costs.values()), name
         stacks = [(frames, count) for frames, _, count in exports.jsonl_stacks(text)]
         own, inclusive = sums(stacks)
@@ -185,7 +191,7 @@ def test_jsonl_reader_of_315(env):
 def test_speedscope_rules(env):
     for name in PROFILES:
         file = exports.speedscope(make_profile(name, "speedscope"))
-        stacks = collapsed(make_profile(name, "collapsed", "lines").decode())
+        stacks = stacks_of(name, "lines")
         first, unit = file["profiles"][0], 1e9 if name in IN_NS else 1e3
         assert first["unit"] == "seconds"
         assert abs(first["endValue"] * unit - sum(count for _, count in stacks)) < 1e-3, name
@@ -259,7 +265,7 @@ def test_gecko_rules(env):
                 stack = stack[:-1] if stack[-1] == "(off CPU)" else stack
                 stacks[stack] = stacks.get(stack, 0) + weight
         wanted, scale = {}, 1e6 if name in IN_NS else 1
-        for frames, count in collapsed(make_profile(name, "collapsed").decode()):
+        for frames, count in stacks_of(name):
             key = tuple(function_and_file(frame)[0] for frame in frames)
             wanted[key] = wanted.get(key, 0) + count / scale
         if name not in ("hostile", "empty"):
