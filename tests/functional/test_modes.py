@@ -255,16 +255,19 @@ def test_gil_wait(env):
     """Two threads that fight for the GIL: who waits, who holds it, and for how long."""
     profile, used = in_mode(env, "gil-wait", "--", *env.py.command([env.py.script(FIGHT)]))
     for waiter, holder in (("first", "second"), ("second", "first")):
-        waited = held = 0
+        waited = held = nobody = 0
         for stack, count in profile.stacks:
             names = [base(frame) for frame in stack]
             at = names.index("<GIL held by>") if "<GIL held by>" in names else len(names)
             if waiter in names[:at]:
                 waited += count / 1e6
                 held += count / 1e6 if holder in names[at:] else 0
+                nobody += count / 1e6 if at == len(names) else 0
         low, high = used[waiter] - used[f"queued_{waiter}"], used[waiter]
         assert 0.9 * low <= waited <= 1.1 * high, f"{waiter}: {waited}, {used}: {profile.log}"
-        assert held > 0.9 * waited, f"{holder} held it {held} of {waited}: {profile.log}"
+        # Who has dropped it on request waits until the other, which may be queueing for a processor, has it.
+        message = f"{holder} held it {held} of {waited}, nobody {nobody}: {profile.log}"
+        assert held > 0.9 * (waited - nobody) and nobody < 0.5 * waited, message
 
 
 # Two threads that pass a byte to and fro from far down their stacks.
@@ -309,11 +312,24 @@ def test_too_many_waits(env):
     assert profile.count("ping") > 0 and profile.count("pong") > 0, profile.log
 
 
-@per_python(where=lambda py: py.minor in ("3.9", "3.13"))
+NAPS = """
+import time
+def long_nap(): time.sleep(.3)
+def short_nap(): time.sleep(.005)
+start = time.perf_counter()
+for i in range(2):
+    long_nap()
+    for j in range(20):
+        short_nap()
+print("used", "all=%.5f" % (time.perf_counter() - start), flush=True)
+"""
+
+
+@per_python(where=lambda py: py.minor in ("3.9", "3.14"))
 def test_min_wait(env):
     """Shorter waits are only counted."""
-    target = env.py.command([env.py.script(SPENDING), 0.5])
-    profile, used = in_mode(env, "wall", "--min-wait", "30ms", "--", *target)
-    assert seconds(profile, "sleeping") > 0.9 * used["sleeping"], f"{used}: {profile.log}"
-    assert seconds(profile, "reading") < 0.2 * used["reading"], f"{used}: {profile.log}"
-    assert profile.notes["short_waits"] > 10, profile.log
+    target = env.py.command([env.py.script(NAPS)])
+    profile, _ = in_mode(env, "wall", "--min-wait", "250ms", "--", *target)
+    assert seconds(profile, "long_nap") > 0.59, profile.log
+    assert seconds(profile, "short_nap") < 0.1, profile.log
+    assert profile.notes["short_waits"] >= 20, profile.log
