@@ -96,8 +96,10 @@ struct kb_layout {
 	kb_u32 interp_id;	      /* 3.7+ */
 	kb_u32 interp_gc_frame;	      /* 3.15+: of the frame in which the collection began */
 	kb_u16 frame_is_entry; /* 3.11: bool, C code called the interpreter with this frame */
-	kb_u16 reserved;
+	kb_u16 code_bytes;     /* up to 3.10: co_code, a bytes object */
+	kb_u8 extended_arg;    /* opcode of EXTENDED_ARG */
+	kb_u8 reserved[3];
 };
-KB_ASSERT_SIZE(struct kb_layout, 116);
+KB_ASSERT_SIZE(struct kb_layout, 120);
 
 #endif

@@ -41,6 +41,8 @@ struct kb_format_opts {
 	bool color;	   /* text table: ANSI colours */
 	const char *title; /* HTML pages; NULL: the profile's target */
 	const struct kb_profile *baseline; /* differential flame graph: what to compare with */
+	bool opcodes; /* text table: a row for each instruction of each line; collapsed: behind
+			 leaves */
 };
 
 /* The error that kb_format__write() would have for these options, to be known before hours of

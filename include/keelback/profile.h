@@ -119,6 +119,11 @@ struct kb_frame_info {
 	int32_t line;	    /* 0: none known */
 	const char *opcode; /* name of the instruction, specialized where it is; "": not recorded */
 };
+/*
+ * The instruction that a specialized or instrumented one stands for, such as "LOAD_ATTR" for
+ * "LOAD_ATTR_SLOT": the same in all versions of Python. Any other name is returned as it is.
+ */
+KB_API const char *kb_opcode__base_of(const char *name);
 KB_API uint32_t kb_profile__n_frames(const struct kb_profile *profile);
 KB_API const struct kb_frame_info *kb_profile__frame(const struct kb_profile *profile, uint32_t id);
 

@@ -43,6 +43,7 @@ struct kb_sample_opts {
 	bool no_gc;	      /* no "<GC>" while a garbage collection runs */
 	bool native;	      /* native frames among Python's */
 	bool kernel;	      /* what threads do in the kernel */
+	bool opcodes;	      /* the instruction that the innermost Python frame is at */
 };
 
 struct kb_sampler;

@@ -35,6 +35,7 @@ class Profile:
     """
 
     def __init__(self, collapsed, log):
+        self.collapsed = collapsed
         self.marked_stacks = []
         for line in collapsed.splitlines():
             stack, _, count = line.rpartition(" ")

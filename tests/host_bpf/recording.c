@@ -75,6 +75,8 @@ static const struct recorded_field recorded_layout[] = {
 	L(frame_is_entry),
 	L(interp_id),
 	L(interp_gc_frame),
+	L(code_bytes),
+	L(extended_arg),
 };
 
 static const struct recorded_field recorded_proc[] = {

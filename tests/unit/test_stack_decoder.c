@@ -30,11 +30,18 @@ static uint32_t code_at(uint32_t proc, uint64_t address, void *context)
 	return address == HIDDEN ? KB_CODE_HIDDEN : kb_profile__add_code(profile, &info);
 }
 
+static unsigned minor_of(uint32_t proc, void *context)
+{
+	return 12;
+}
+
 static int setup(void **state)
 {
 	struct kb_profile_meta meta = { sizeof(meta), .target = "", .rate_hz = 99 };
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct kb_stack_decoder_opts opts = { .code_at = code_at, .context = f };
+	struct kb_stack_decoder_opts opts = { .code_at = code_at,
+					      .minor_of = minor_of,
+					      .context = f };
 
 	if (!f || kb_profile__create(&meta, &f->profile))
 		return -1;
@@ -136,6 +143,22 @@ static void test_tail(void **state)
 		     KB_WORD(KB_WORD_INTERPRETER, 8));
 }
 
+static void test_opcodes(void **state)
+{
+	struct fixture *f = *state;
+	const kb_u64 words[] = { MARK, FRAME('b'), FRAME('a'), KB_WORD(KB_WORD_OPCODE, 1) };
+	const kb_u64 unknown[] = { FRAME('b'), FRAME('a'), KB_WORD(KB_WORD_OPCODE, 0xffe) };
+	const struct kb_stack_node *node;
+
+	assert_string_equal(text_of(f, add(f, words, 4, 0)), "a b");
+	node = &kb_profile__nodes(f->profile)[add(f, words, 4, 0)];
+	assert_string_equal(kb_profile__frame(f->profile, node->frame)->opcode, "POP_TOP");
+	node = &kb_profile__nodes(f->profile)[node->parent];
+	assert_string_equal(kb_profile__frame(f->profile, node->frame)->opcode, "");
+	node = &kb_profile__nodes(f->profile)[add(f, unknown, 3, 0)];
+	assert_string_equal(kb_profile__frame(f->profile, node->frame)->opcode, "<4094>");
+}
+
 static void test_sections(void **state)
 {
 	const kb_u64 words[] = { FRAME('b'),
@@ -192,6 +215,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_native_marks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tail, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_opcodes, setup, teardown),
 		cmocka_unit_test(test_sections),
 		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
 	};

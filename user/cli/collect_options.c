@@ -12,6 +12,7 @@ enum {
 	KEY_NO_GC,
 	KEY_NATIVE,
 	KEY_KERNEL,
+	KEY_OPCODES,
 };
 
 static const struct argp_option options[] = {
@@ -43,6 +44,10 @@ static const struct argp_option options[] = {
 	  "the files' unwind tables",
 	  0 },
 	{ "kernel", KEY_KERNEL, NULL, 0, "Show the kernel's functions that threads are in", 0 },
+	{ "opcodes", KEY_OPCODES, NULL, 0,
+	  "The instruction that is executed, too: rows of the table are instructions of lines, and "
+	  "in stacks it stands behind the leaf",
+	  0 },
 	{},
 };
 
@@ -85,6 +90,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_NO_GC:
 		args->no_gc = true;
 		return 0;
+	case KEY_OPCODES:
+		args->opcodes = true;
+		return 0;
 	case 't':
 		return kb_cli__fail(state,
 				    kb_value__integer("--tid", arg, 1, KB_PID_LARGEST, &args->tid));
@@ -121,5 +129,6 @@ struct kb_sample_opts kb_collect_args__opts(const struct kb_collect_args *args)
 		.no_gc = args->no_gc,
 		.native = args->native,
 		.kernel = args->kernel,
+		.opcodes = args->opcodes,
 	};
 }

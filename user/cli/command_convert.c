@@ -17,9 +17,14 @@ struct convert_args {
 	bool partial;
 };
 
-enum { KEY_PARTIAL = 512 };
+enum { KEY_PARTIAL = 512, KEY_OPCODES };
 
 static const struct argp_option options[] = {
+	{ "opcodes", KEY_OPCODES, NULL, 0,
+	  "Show the instructions of a recording that was made with --opcodes: rows of the table "
+	  "are "
+	  "instructions of lines, and in stacks they stand behind the leaf",
+	  0 },
 	{ "partial", KEY_PARTIAL, NULL, 0,
 	  "Take a recording that was cut off, up to its last whole section", 0 },
 	{},
@@ -36,6 +41,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_PARTIAL:
 		args->partial = true;
+		return 0;
+	case KEY_OPCODES:
+		args->view.opcodes = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (args->input)

@@ -223,6 +223,7 @@ struct kb_error *kb_command__sample(int argc, char **argv, int *status)
 	struct kb_error *err;
 
 	err = kb_cli__parse(&argp, argc, argv, &args, &args.general, &done);
+	args.view.opcodes = args.collect.opcodes;
 	if (!err && !done)
 		err = run_sample(&args, status);
 	kb_target_args__free(&args.target);

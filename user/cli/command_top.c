@@ -239,6 +239,7 @@ static struct kb_error *watch(struct run *run, struct kb_top_result *result)
 		.delay = args->delay ? args->delay : DELAY_DEFAULT,
 		.window = args->window,
 		.by_lines = args->lines,
+		.opcodes = args->collect.opcodes,
 		.color = kb_use_color(args->general.color, NULL),
 		.sort = args->sort,
 		.reversed = args->reverse,

@@ -53,7 +53,7 @@ struct kb_collect_args {
 	double duration; /* seconds, 0: without end */
 	bool tick;
 	unsigned rate_hz; /* 0: the default of the target's kind */
-	bool no_jitter, no_native_marks, no_gc;
+	bool no_jitter, no_native_marks, no_gc, opcodes;
 	long tid;	      /* 0: all threads */
 	int mode;	      /* enum kb_sample_mode */
 	uint64_t wait_min_ns; /* 0: the default */
@@ -71,7 +71,8 @@ struct kb_view_args {
 	const char *output; /* NULL: stdout */
 	const char *format; /* as given, or NULL */
 	const char *sort;
-	long limit; /* -1: not given */
+	long limit;   /* -1: not given */
+	bool opcodes; /* --opcodes, an option of collecting or of the command */
 	bool lines, threads, processes, no_summary;
 	const char *baseline; /* a recording, or NULL */
 	bool browser;

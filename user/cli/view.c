@@ -66,6 +66,17 @@ static struct kb_error *check_page(const struct kb_view_args *args, const struct
 	return NULL;
 }
 
+/* A recording has instructions when they were asked for while it was made. */
+static bool takes_opcodes(const struct kb_format *format)
+{
+	static const char *const names[] = { "pstats", "collapsed", "recording" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(format->name, names[i]))
+			return true;
+	return false;
+}
+
 /* Options that would do nothing are not taken in silence. */
 static struct kb_error *check_fit(const struct kb_view_args *args, const struct kb_format *format)
 {
@@ -78,6 +89,8 @@ static struct kb_error *check_fit(const struct kb_view_args *args, const struct 
 				  : args->processes ? "--processes"
 						    : NULL;
 
+	if (args->opcodes && !takes_opcodes(format))
+		return kb_usage("--opcodes is not for the format %s", format->name);
 	if (table_only && format != kb_format__at(0))
 		return kb_usage("%s is for the format %s, not for %s", table_only,
 				kb_format__at(0)->name, format->name);
@@ -131,6 +144,7 @@ struct kb_format_opts kb_view_args__opts(const struct kb_view_args *args,
 	return (struct kb_format_opts){
 		.size = sizeof(struct kb_format_opts),
 		.lines = args->lines,
+		.opcodes = args->opcodes,
 		.threads = args->threads,
 		.processes = args->processes,
 		.sort = args->sort,

@@ -38,6 +38,7 @@ struct kb_ingest {
 };
 
 static uint32_t code_at(uint32_t proc, uint64_t address, void *context);
+static unsigned minor_of(uint32_t proc, void *context);
 
 static void native_frames(uint32_t proc, const kb_u64 *addresses, uint32_t n, uint32_t *frames,
 			  bool *eval, void *context)
@@ -68,6 +69,7 @@ struct kb_error *kb_ingest__create(const struct kb_ingest_opts *opts, struct kb_
 	struct kb_ingest *ingest = calloc(1, sizeof(*ingest));
 	struct kb_stack_decoder_opts stacks = { .profile = opts->profile,
 						.code_at = code_at,
+						.minor_of = minor_of,
 						.context = ingest };
 	struct kb_error *err;
 
@@ -224,6 +226,17 @@ static uint32_t code_at(uint32_t proc, uint64_t address, void *context)
 	uint32_t code = kb_code_decoder__find(ingest->decoder, proc, address);
 
 	return code == KB_ID_NONE ? missing_code(ingest, proc, address) : code;
+}
+
+static unsigned minor_of(uint32_t proc, void *context)
+{
+	struct kb_ingest *ingest = context;
+	uint32_t process = process_of(ingest, proc);
+	unsigned minor = 0;
+
+	if (process != KB_ID_NONE)
+		sscanf(kb_profile__process(ingest->opts.profile, process)->python, "3.%u", &minor);
+	return minor;
 }
 
 static void add_stack(struct kb_ingest *ingest, const struct kb_data_stack *record, size_t size)

@@ -149,6 +149,8 @@ static uint32_t wanted(const struct kb_sample_opts *opts)
 		want |= KB_WANT_NATIVE | KB_WANT_NATIVE_MARKS;
 	if (opts->kernel)
 		want |= KB_WANT_KERNEL;
+	if (opts->opcodes)
+		want |= KB_WANT_OPCODE;
 	return want;
 }
 

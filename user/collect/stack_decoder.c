@@ -5,6 +5,7 @@
 #include "collect/code_decoder.h"
 #include "collect/interleave.h"
 #include "collect/stack_decoder.h"
+#include "python/opcode.h"
 
 #define FRAMES_CACHE_MAX (1u << 22)
 
@@ -144,6 +145,43 @@ static void push_marker(struct build *b, uint32_t kind, uint32_t value, const ch
 	push(b, marker(b->decoder, kind, value, name));
 }
 
+/* Index of the first word that is a frame. */
+static uint32_t innermost(const struct kb_words *python)
+{
+	uint32_t i = 0;
+
+	while (i < python->n && KB_WORD_IS(python->words[i]))
+		i++;
+	return i;
+}
+
+/* The frame with the instruction that the innermost Python frame is at. */
+static uint32_t with_opcode(struct build *b, uint32_t frame)
+{
+	const struct kb_stack_decoder_opts *opts = &b->decoder->opts;
+	uint32_t opcode = b->parts.value[KB_WORD_OPCODE];
+	const char *name = kb_opcode__name(opts->minor_of(b->record->proc, opts->context), opcode);
+	char number[16];
+
+	if (!name) {
+		snprintf(number, sizeof(number), "<%u>", opcode); /* as module opcode has it */
+		name = number;
+	}
+	return kb_profile__add_opcode(opts->profile, frame, name);
+}
+
+/* The frame of a word of the record; KB_CODE_HIDDEN: not shown. */
+static uint32_t frame_of(struct build *b, const kb_u64 *word)
+{
+	const struct kb_words *python = &b->parts.python;
+	uint32_t frame = python_frame(b->decoder, b->record->proc, *word);
+
+	if (frame == KB_CODE_HIDDEN || !kb_stack_parts__has(&b->parts, KB_WORD_OPCODE) ||
+	    word != python->words + innermost(python))
+		return frame;
+	return with_opcode(b, frame);
+}
+
 /* What stands above every frame of the stack. */
 static void push_root(struct build *b)
 {
@@ -182,7 +220,7 @@ static void push_python(struct build *b, const struct kb_words *words)
 			mark = callable;
 			continue;
 		}
-		frame = python_frame(b->decoder, b->record->proc, word);
+		frame = frame_of(b, &words->words[i]);
 		if (frame == KB_CODE_HIDDEN)
 			continue;
 		if (mark)
@@ -200,11 +238,11 @@ static void push_leaf(struct build *b)
 		push_marker(b, KB_WORD_GC, 0, "<GC>");
 }
 
-static void push_word(struct build *b, kb_u64 word)
+static void push_word(struct build *b, const kb_u64 *word)
 {
-	if (!KB_WORD_IS(word))
-		push(b, python_frame(b->decoder, b->record->proc, word));
-	else if (KB_WORD_KIND(word) == KB_WORD_GC)
+	if (!KB_WORD_IS(*word))
+		push(b, frame_of(b, word));
+	else if (KB_WORD_KIND(*word) == KB_WORD_GC)
 		push_marker(b, KB_WORD_GC, 0, "<GC>");
 }
 
@@ -239,7 +277,7 @@ static void push_mixed(struct build *b)
 		if (decoder->order[i].native)
 			push(b, decoder->native[index]);
 		else
-			push_word(b, b->parts.python.words[index]);
+			push_word(b, &b->parts.python.words[index]);
 	}
 	if (!python_leaf || python_leaf == n)
 		push_leaf(b);

@@ -53,11 +53,14 @@ struct kb_native_source {
 				  void *context);
 	bool (*one_by_one)(uint32_t proc, void *context);
 };
+/* The minor version of a process's interpreter (12 for 3.12), 0: not known. */
+typedef unsigned (*kb_minor_of_fn)(uint32_t proc, void *context);
 
 struct kb_stack_decoder_opts {
 	struct kb_profile *profile; /* borrowed */
 	kb_code_at_fn code_at;
 	struct kb_native_source native; /* for stacks with such sections */
+	kb_minor_of_fn minor_of;
 	void *context;
 };
 

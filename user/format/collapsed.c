@@ -37,6 +37,11 @@ static void write_label(const struct kb_label *label, FILE *stream)
 	if (label->number > 0)
 		fprintf(stream, ":%" PRId32, label->number);
 	putc(')', stream);
+	if (label->opcode && *label->opcode) {
+		fputs(" [", stream);
+		kb_text__write_field(stream, label->opcode, SEPARATORS);
+		putc(']', stream);
+	}
 }
 
 /* path has room for a stack as deep as the tree. */
@@ -59,6 +64,7 @@ struct kb_error *kb_collapsed__write(const struct kb_profile *profile,
 {
 	struct kb_tree_opts tree_opts = {
 		.lines = opts->lines,
+		.opcodes = opts->opcodes,
 		.threads = opts->threads,
 		.processes = opts->processes,
 	};

@@ -192,10 +192,11 @@ struct kb_error *kb_function_table__from_tree(const struct kb_tree *tree,
 	return NULL;
 }
 
-struct kb_error *kb_function_table__create(const struct kb_profile *profile, bool lines,
+struct kb_error *kb_function_table__create(const struct kb_profile *profile, enum kb_rows rows,
 					   struct kb_function_table **table)
 {
-	struct kb_tree_opts opts = { .lines = lines };
+	struct kb_tree_opts opts = { .lines = rows != KB_ROWS_FUNCTIONS,
+				     .opcodes = rows == KB_ROWS_OPCODES };
 	struct kb_error *err;
 	struct kb_tree *tree;
 

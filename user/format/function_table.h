@@ -40,9 +40,14 @@ struct kb_function_table {
 	uint64_t baseline_total;
 };
 
-/* With lines a row for each executed line, as profiling.sampling (3.15) has it, else one for each
- * function. */
-struct kb_error *kb_function_table__create(const struct kb_profile *profile, bool lines,
+/* What has a row. The first two are no and yes of an option `lines`. */
+enum kb_rows {
+	KB_ROWS_FUNCTIONS = 0,
+	KB_ROWS_LINES = 1,   /* each line, as profiling.sampling (3.15) has it */
+	KB_ROWS_OPCODES = 2, /* each instruction of each line */
+};
+
+struct kb_error *kb_function_table__create(const struct kb_profile *profile, enum kb_rows rows,
 					   struct kb_function_table **table);
 /* The same of a tree that is there already, with what its labels are as rows. The table does not
  * need the tree any longer. */

@@ -12,6 +12,8 @@ int kb_label__compare(const struct kb_label *a, const struct kb_label *b)
 		diff = (int)a->kind - (int)b->kind;
 	if (!diff)
 		diff = (a->number > b->number) - (a->number < b->number);
+	if (!diff && a->opcode != b->opcode)
+		diff = strcmp(a->opcode ? a->opcode : "", b->opcode ? b->opcode : "");
 	return diff;
 }
 

@@ -17,9 +17,10 @@ enum kb_label_kind {
 /* What a node shows. Strings belong to the profile and are as the target wrote them. */
 struct kb_label {
 	enum kb_label_kind kind;
-	int32_t number;	  /* line, PID or TID; 0: no line known */
-	const char *name; /* function, comm or thread name */
-	const char *file; /* "" but for frames and native ones */
+	int32_t number;	    /* line, PID or TID; 0: no line known */
+	const char *name;   /* function, comm or thread name */
+	const char *file;   /* "" but for frames and native ones */
+	const char *opcode; /* of a frame: the instruction that it was at; NULL or "": not shown */
 };
 
 /* "process ", "thread " before number and name, else NULL. */
@@ -32,7 +33,7 @@ const char *kb_label__place(const struct kb_label *label);
 struct kb_label kb_label__of_place(const struct kb_profile *profile, uint32_t function,
 				   int32_t line);
 
-/* By name, file, kind, number: a total order on what is shown. */
+/* By name, file, kind, number, instruction: a total order on what is shown. */
 int kb_label__compare(const struct kb_label *a, const struct kb_label *b);
 
 #endif

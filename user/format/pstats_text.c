@@ -54,6 +54,25 @@ void kb_pstats_view__colored(const struct kb_pstats_view *view, enum kb_pstats_c
 	kb_pstats_view__plain(view);
 }
 
+/* The specialized name with what it stands for, as profiling.sampling writes it. */
+static void write_opcode(const struct kb_pstats_view *view, const char *opcode)
+{
+	const char *base = opcode ? kb_opcode__base_of(opcode) : "";
+
+	if (!opcode || !*opcode)
+		return;
+	fputs(" [", view->stream);
+	kb_pstats_view__color(view, KB_PSTATS_TERM);
+	kb_text__write(view->stream, opcode);
+	kb_pstats_view__plain(view);
+	if (strcmp(base, opcode)) {
+		fputs(" (", view->stream);
+		kb_text__write(view->stream, base);
+		putc(')', view->stream);
+	}
+	putc(']', view->stream);
+}
+
 void kb_pstats_view__function(const struct kb_pstats_view *view, uint32_t row)
 {
 	const struct kb_label *label = &view->table->rows[row].label;
@@ -77,6 +96,7 @@ void kb_pstats_view__function(const struct kb_pstats_view *view, uint32_t row)
 	kb_pstats_view__plain(view);
 	if (place)
 		putc(')', view->stream);
+	write_opcode(view, label->opcode);
 }
 
 double kb_pstats_view__percent(const struct kb_pstats_view *view, uint64_t samples)
@@ -260,7 +280,8 @@ struct kb_error *kb_pstats_text__write(const struct kb_profile *profile,
 	struct kb_function_table *table;
 	struct kb_error *err;
 
-	KB_TRY(kb_function_table__create(profile, opts->lines, &table));
+	KB_TRY(kb_function_table__create(profile, opts->opcodes ? KB_ROWS_OPCODES : opts->lines,
+					 &table));
 	err = write_table(table, profile, opts, stream);
 	kb_function_table__destroy(table);
 	if (err)

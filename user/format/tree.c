@@ -64,6 +64,25 @@ static void label_functions(struct builder *b, struct side *side)
 		side->label_of_frame[i] = first + kb_profile__frame(profile, i)->function;
 }
 
+/* Labels of instructions: frames are told apart by them. */
+static void label_opcodes(struct builder *b, struct side *side)
+{
+	struct kb_tree *tree = b->tree;
+
+	for (uint32_t i = 0; i < kb_profile__n_frames(side->profile); i++) {
+		const struct kb_frame_info *frame = kb_profile__frame(side->profile, i);
+		int32_t line =
+			b->opts->lines
+				? frame->line
+				: kb_profile__function(side->profile, frame->function)->first_line;
+		struct kb_label *label = &tree->labels[tree->n_labels];
+
+		*label = kb_label__of_place(side->profile, frame->function, line);
+		label->opcode = frame->opcode;
+		side->label_of_frame[i] = tree->n_labels++;
+	}
+}
+
 /* Labels of lines: several frames may be on one line. */
 static struct kb_error *label_lines(struct builder *b, struct side *side,
 				    struct kb_pair_index *lines)
@@ -118,7 +137,9 @@ static struct kb_error *label_side(struct builder *b, struct side *side)
 		alloc_array(kb_profile__n_frames(side->profile), sizeof(*side->label_of_frame));
 	if (!side->label_of_frame)
 		return kb_error__no_memory();
-	if (b->opts->lines) {
+	if (b->opts->opcodes) {
+		label_opcodes(b, side);
+	} else if (b->opts->lines) {
 		KB_TRY(kb_pair_index__create(&lines));
 		err = label_lines(b, side, lines);
 		kb_pair_index__destroy(lines);

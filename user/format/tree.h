@@ -28,6 +28,7 @@ enum kb_tree_order {
 
 struct kb_tree_opts {
 	bool lines;	/* a label for each executing line instead of one per function */
+	bool opcodes;	/* a label for each instruction that a leaf was at */
 	bool threads;	/* root nodes for threads, below their process when both are asked for */
 	bool processes; /* root nodes for processes */
 	enum kb_tree_order order;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/error.h"
 #include "python/layout.h"
+#include "python/opcode.h"
 #include "system/dwarf_info.h"
 
 struct field {
@@ -99,6 +100,7 @@ static bool optional(const struct field *field)
 	case offsetof(struct kb_layout, runtime_tss_key):
 	case offsetof(struct kb_layout, frame_is_entry):
 	case offsetof(struct kb_layout, interp_id):
+	case offsetof(struct kb_layout, code_bytes):
 	case offsetof(struct kb_layout, interp_gil):
 	case offsetof(struct kb_layout, interp_gc_collecting):
 	case offsetof(struct kb_layout, tstate_native_thread_id):
@@ -156,6 +158,7 @@ static void add_traits(struct kb_layout *layout)
 	/* FRAME_OWNED_BY_CSTACK in 3.12 and 3.13, _BY_INTERPRETER and (3.14) _BY_CSTACK after it.
 	 */
 	layout->skip_owner = minor >= 12 ? 3 : 0;
+	layout->extended_arg = (uint8_t)kb_opcode__number(minor, "EXTENDED_ARG");
 	if ((layout->flags & KB_LAYOUT_FREE_THREADED) && minor >= 14)
 		layout->unicode_kind_shift = KIND_SHIFT_FREE_THREADED;
 	layout->gil_bytes = GIL_BYTES;

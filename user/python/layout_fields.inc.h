@@ -45,6 +45,7 @@ FIELD(frame_instr, 13, 99, "_PyInterpreterFrame", _PyInterpreterFrame, instr_ptr
 FIELD(frame_is_entry, 11, 11, "_PyInterpreterFrame", _PyInterpreterFrame, is_entry)
 FIELD(frame_owner, 11, 99, "_PyInterpreterFrame", _PyInterpreterFrame, owner)
 FIELD(code_instructions, 11, 99, "PyCodeObject", PyCodeObject, co_code_adaptive)
+FIELD(code_bytes, 6, 10, "PyCodeObject", PyCodeObject, co_code)
 FIELD(code_filename, 6, 99, "PyCodeObject", PyCodeObject, co_filename)
 FIELD(code_name, 6, 10, "PyCodeObject", PyCodeObject, co_name)
 FIELD(code_name, 11, 99, "PyCodeObject", PyCodeObject, co_qualname)
