@@ -28,6 +28,7 @@ START_SECONDS = 30
 # Code points of keys that are no characters (WebDriver, "Keyboard actions").
 KEYS = {
     "Backspace": "\ue003", "Enter": "\ue007", "Escape": "\ue00c", "Tab": "\ue004",
+    "PageUp": "\ue00e", "PageDown": "\ue00f", "End": "\ue010", "Home": "\ue011",
     "ArrowLeft": "\ue012", "ArrowUp": "\ue013", "ArrowRight": "\ue014", "ArrowDown": "\ue015",
 }
 

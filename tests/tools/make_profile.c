@@ -16,7 +16,7 @@
  *   after    2,000 of a later version: functions that grew, shrank, moved, are new, have gone
  *
  * Options: lines threads processes color no-summary sort=KEY limit=N title=TEXT
- * and of the profile: mode=NUMBER unit=NUMBER rate=HZ
+ * and of the profile: mode=NUMBER unit=NUMBER rate=HZ, app=PATH instead of /srv/shop/app.py
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,11 +25,11 @@
 #include "keelback/format.h"
 #include "model/profile.h"
 
-#define APP  "/srv/shop/app.py"
 #define JSON "/usr/lib/python3.12/json/__init__.py"
 #define LOG  "/usr/lib/python3.12/logging/__init__.py"
 
 static struct kb_profile *profile;
+static const char *app = "/srv/shop/app.py";
 
 static void fail_on(struct kb_error *err)
 {
@@ -137,25 +137,25 @@ static void make_small(void)
 	worker = add_thread(100, "python3", 101, "worker-1");
 	other = add_thread(200, "cron", 200, "cron");
 
-	module = call(KB_ID_NONE, "<module>", APP, 1, 40);
-	serve = call(module, "Server.serve", APP, 10, 14);
+	module = call(KB_ID_NONE, "<module>", app, 1, 40);
+	serve = call(module, "Server.serve", app, 10, 14);
 	count(main_thread, serve, 150);
-	count(main_thread, call(module, "Server.serve", APP, 10, 16), 50);
+	count(main_thread, call(module, "Server.serve", app, 10, 16), 50);
 	dumps = call(serve, "dumps", JSON, 183, 231);
 	count(main_thread, dumps, 1000);
 	count(worker, dumps, 200);
 	count(main_thread, call(serve, "info", LOG, 1500, 1501), 100);
 	/* walk calls itself three times: 700 stacks have it, not 1,500. */
-	walk = call(module, "walk", APP, 20, 22);
+	walk = call(module, "walk", app, 20, 22);
 	count(main_thread, walk, 100);
-	walk = call(walk, "walk", APP, 20, 22);
+	walk = call(walk, "walk", app, 20, 22);
 	count(main_thread, walk, 400);
-	walk = call(walk, "walk", APP, 20, 24);
+	walk = call(walk, "walk", app, 20, 24);
 	count(main_thread, walk, 200);
 	count(other, call(KB_ID_NONE, "<module>", "/etc/cron.d/clean.py", 1, 3), 25);
 
 	walk = call_kind(KB_ID_NONE, KB_FRAME_MARKER, "<truncated>", "", 0, 0);
-	if (!kb_profile__add_samples(profile, worker, call(walk, "walk", APP, 20, 22), 7))
+	if (!kb_profile__add_samples(profile, worker, call(walk, "walk", app, 20, 22), 7))
 		checked(KB_ID_NONE);
 	kb_profile__ledger_add(profile, KB_L_TRUNCATED, 7);
 	kb_profile__ledger_add(profile, KB_L_NO_FRAME, 12);
@@ -167,7 +167,7 @@ static uint32_t execute(uint32_t parent, const char *name, int32_t first_line, i
 			const char *opcode)
 {
 	struct kb_function_info function = {
-		.size = sizeof(function), .file = APP, .name = name, .first_line = first_line
+		.size = sizeof(function), .file = app, .name = name, .first_line = first_line
 	};
 	uint32_t frame = checked(kb_profile__add_place(profile, &function, line));
 
@@ -184,8 +184,8 @@ static void make_mixed(void)
 	create_as("python3 pack.py", KB_MODE_WALL, KB_UNIT_NS);
 	main_thread = add_named_thread(600, "python3", 600, "python3", "MainThread");
 	worker = add_named_thread(600, "python3", 601, "python3", "packer_1");
-	module = call(KB_ID_NONE, "<module>", APP, 1, 40);
-	pack = call(module, "pack", APP, 10, 12);
+	module = call(KB_ID_NONE, "<module>", app, 1, 40);
+	pack = call(module, "pack", app, 10, 12);
 	count(main_thread, execute(module, "add", 30, 31, "BINARY_OP_ADD_INT"), 300 * ms);
 	count(main_thread, execute(module, "add", 30, 31, "LOAD_FAST"), 100 * ms);
 	native = call_kind(pack, KB_FRAME_NATIVE, "zlib_compress", "/usr/lib/zlib.so", 0, 0);
@@ -224,12 +224,12 @@ static void make_timeline(void)
 	create_as("python3 steps.py", KB_MODE_WALL, KB_UNIT_NS);
 	main_thread = add_named_thread(700, "python3", 700, "python3", "MainThread");
 	worker = add_named_thread(700, "python3", 701, "python3", "zipper");
-	module = call(KB_ID_NONE, "<module>", APP, 1, 50);
+	module = call(KB_ID_NONE, "<module>", app, 1, 50);
 	work[0] = execute(module, "work", 10, 12, "LOAD_FAST");
 	work[1] = execute(module, "work", 10, 12, "BINARY_OP");
-	wait = call(module, "wait", APP, 20, 21);
-	collect = call_kind(call(module, "work", APP, 10, 14), KB_FRAME_MARKER, "<GC>", "", 0, 0);
-	handle = call(module, "handle", APP, 30, 33);
+	wait = call(module, "wait", app, 20, 21);
+	collect = call_kind(call(module, "work", app, 10, 14), KB_FRAME_MARKER, "<GC>", "", 0, 0);
+	handle = call(module, "handle", app, 30, 33);
 	native = call_kind(module, KB_FRAME_NATIVE, "deflate", "/usr/lib/libz.so.1", 0, 0);
 	for (uint64_t at = 0; at < 100; at++)
 		sample_at(main_thread, work[at >= 60], at, 1, KB_MOMENT_GIL);
@@ -275,7 +275,7 @@ static void make_deep(void)
 	create("deep");
 	thread = add_thread(400, "python3", 400, "python3");
 	for (int i = 0; i < 20000; i++) {
-		node = call(node, i % 3 ? "even" : "odd", APP, i % 3 ? 10 : 20, 30);
+		node = call(node, i % 3 ? "even" : "odd", app, i % 3 ? 10 : 20, 30);
 		if (i % 1000 == 999)
 			count(thread, node, 1);
 	}
@@ -325,15 +325,15 @@ static void make_version(const char *target, int32_t moved, const uint64_t count
 
 	create(target);
 	thread = add_thread(moved + 700, "python3", moved + 700, "python3");
-	module = call(KB_ID_NONE, "<module>", APP, 1, 90 + moved);
-	parse = call(module, "parse", APP, 10 + moved, 12 + moved);
+	module = call(KB_ID_NONE, "<module>", app, 1, 90 + moved);
+	parse = call(module, "parse", app, 10 + moved, 12 + moved);
 	count(thread, parse, counts[0]);
-	count(thread, call(parse, "tokenize", APP, 20 + moved, 23 + moved), counts[1]);
-	count(thread, call(module, "render", APP, 30 + moved, 35 + moved), counts[2]);
+	count(thread, call(parse, "tokenize", app, 20 + moved, 23 + moved), counts[1]);
+	count(thread, call(module, "render", app, 30 + moved, 35 + moved), counts[2]);
 	if (counts[3])
-		count(thread, call(module, "old_helper", APP, 40, 41), counts[3]);
+		count(thread, call(module, "old_helper", app, 40, 41), counts[3]);
 	if (counts[4])
-		count(thread, call(module, "new_helper", APP, 45, 46), counts[4]);
+		count(thread, call(module, "new_helper", app, 45, 46), counts[4]);
 }
 
 static void make(const char *name)
@@ -368,7 +368,7 @@ static void make(const char *name)
 static bool is_of_profile(const char *text)
 {
 	return !strncmp(text, "mode=", 5) || !strncmp(text, "unit=", 5) ||
-	       !strncmp(text, "rate=", 5);
+	       !strncmp(text, "rate=", 5) || !strncmp(text, "app=", 4);
 }
 
 static void change_meta(const char *text)
@@ -379,7 +379,7 @@ static void change_meta(const char *text)
 		meta.mode = (enum kb_sample_mode)atoi(text + 5);
 	else if (*text == 'u')
 		meta.unit = (enum kb_unit)atoi(text + 5);
-	else
+	else if (*text == 'r')
 		meta.rate_hz = atof(text + 5);
 	fail_on(kb_profile__set_meta(profile, &meta));
 }
@@ -418,6 +418,9 @@ int main(int argc, char **argv)
 	}
 	for (int i = 3; i < argc; i++)
 		set_option(&opts, argv[i]);
+	for (int i = 3; i < argc; i++)
+		if (!strncmp(argv[i], "app=", 4))
+			app = argv[i] + 4;
 	make(argv[1]);
 	for (int i = 3; i < argc; i++)
 		if (is_of_profile(argv[i]))

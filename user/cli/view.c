@@ -98,6 +98,9 @@ static struct kb_error *check_fit(const struct kb_view_args *args, const struct 
 		return kb_usage("%s is not for recordings, which hold everything: give it to "
 				"'keelback convert'",
 				stacks_only);
+	if (stacks_only && !strcmp(format->name, "heatmap"))
+		return kb_usage("%s is for stacks: the format heatmap has lines of all threads",
+				stacks_only);
 	return check_page(args, format);
 }
 

@@ -19,6 +19,8 @@ static const struct row {
 	  kb_flamegraph__write },
 	{ { "diff-flamegraph", "flame graph of what changed since --baseline", "", false, true },
 	  kb_diff_flamegraph__write },
+	{ { "heatmap", "source lines by what they cost, one HTML file", "", false, true },
+	  kb_heatmap__write },
 	{ { "gecko", "file for the Firefox Profiler", ".gecko.json", false }, kb_gecko__write },
 	{ { "speedscope", "file for speedscope, threads one by one", ".speedscope.json", false },
 	  kb_speedscope__write },

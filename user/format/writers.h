@@ -17,6 +17,7 @@ kb_format_writer kb_pstats_text__write;
 kb_format_writer kb_collapsed__write;
 kb_format_writer kb_flamegraph__write;
 kb_format_writer kb_diff_flamegraph__write;
+kb_format_writer kb_heatmap__write;
 kb_format_writer kb_gecko__write;
 kb_format_writer kb_speedscope__write;
 kb_format_writer kb_pprof__write;

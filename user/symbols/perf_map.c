@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include "symbols/perf_map.h"
 #include "system/process.h"
+#include "system/process_file.h"
 
 #define LINE_MAX_BYTES 4096
 
@@ -28,25 +27,6 @@ static bool user_of(pid_t pid, uid_t *user)
 	return found;
 }
 
-/* Symbolic links are followed as the process itself would, never out of its root directory. */
-static int open_in_root(pid_t pid, const char *name)
-{
-	struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-	};
-	char path[64];
-	int root, fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/root", pid);
-	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0)
-		return -1;
-	fd = (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
-	close(root);
-	return fd;
-}
-
 static int open_map(pid_t pid)
 {
 	struct stat st;
@@ -54,8 +34,10 @@ static int open_map(pid_t pid)
 	uid_t user;
 	int fd;
 
-	snprintf(name, sizeof(name), "tmp/perf-%d.map", kb_process__ns_pid(pid));
-	fd = user_of(pid, &user) ? open_in_root(pid, name) : -1;
+	snprintf(name, sizeof(name), "/tmp/perf-%d.map", kb_process__ns_pid(pid));
+	fd = user_of(pid, &user)
+		     ? kb_process_file__open(pid, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
+		     : -1;
 	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != user)) {
 		close(fd);
 		return -1;
