@@ -26,6 +26,13 @@ extern "C" {
  */
 #define KB_DUMP_FRAMES_DEFAULT 100 /* as faulthandler */
 
+/* Which asyncio tasks are shown. */
+enum kb_dump_async {
+	KB_DUMP_NO_TASKS = 0,
+	KB_DUMP_RUNNING_TASKS = 1, /* each event loop's current task */
+	KB_DUMP_ALL_TASKS = 2,
+};
+
 struct kb_dump_opts {
 	size_t size;
 	bool locals;	 /* values of local variables, too */
@@ -34,6 +41,7 @@ struct kb_dump_opts {
 	unsigned timeout_ms; /* how long to try to catch a thread that runs; 0: 2,000 */
 	/* How much of a value is written; 0: 3 containers deep, 10 items, 120 characters. */
 	unsigned depth, items, characters;
+	enum kb_dump_async async;
 };
 
 struct kb_dump;
@@ -55,6 +63,7 @@ struct kb_dump_process {
 	const char *command; /* command line */
 	const char *error;   /* why it could not be read, or "" */
 	size_t n_threads;
+	size_t n_tasks; /* asyncio's, when they were asked for */
 };
 KB_API size_t kb_dump__n_processes(const struct kb_dump *dump);
 KB_API const struct kb_dump_process *kb_dump__process(const struct kb_dump *dump, size_t process);
@@ -107,6 +116,31 @@ struct kb_dump_local {
 /* Variables without a value are left out. */
 KB_API const struct kb_dump_local *kb_dump__local(const struct kb_dump *dump, size_t process,
 						  size_t thread, size_t frame, size_t local);
+
+/* A task of asyncio that is not done. */
+struct kb_dump_task {
+	uint64_t address; /* of the Task object; unique in its process */
+	const char *name; /* Task.get_name(), or "" (up to 3.7) */
+	uint64_t thread;  /* threading.get_ident() of the thread that runs its event loop, or 0 */
+	bool running;	  /* its loop's current task: where it is, its thread's stack says */
+	bool racy;	  /* its thread ran while it was read */
+	const char *waits_for; /* type of the future that it waits for, or "" */
+	bool cut;	       /* there are more coroutines */
+	size_t n_frames, n_awaited_by;
+};
+KB_API const struct kb_dump_task *kb_dump__task(const struct kb_dump *dump, size_t process,
+						size_t task);
+/* Its coroutines, from the innermost on. */
+KB_API const struct kb_dump_frame *kb_dump__task_frame(const struct kb_dump *dump, size_t process,
+						       size_t task, size_t frame);
+KB_API const struct kb_dump_local *kb_dump__task_local(const struct kb_dump *dump, size_t process,
+						       size_t task, size_t frame, size_t local);
+/*
+ * The task, by its number in the process, that waits for this one. Before 3.14 only what can be
+ * told from its side is known: tasks that wait for a task or for a gather().
+ */
+KB_API size_t kb_dump__task_awaiter(const struct kb_dump *dump, size_t process, size_t task,
+				    size_t awaiter);
 
 /* As faulthandler writes it, with names of threads; several processes each with a line of their own
  * before. */

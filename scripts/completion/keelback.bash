@@ -30,6 +30,7 @@ _keelback() {
 		mapfile -t COMPREPLY < <(compgen -W "$(keelback ps -q 2>/dev/null | sed -n 's/^\([0-9]*\) .*/\1/p')" -- "$current")
 		;;
 	--mode) mapfile -t COMPREPLY < <(compgen -W "cpu wall gil gil-wait exception" -- "$current") ;;
+	--async) mapfile -t COMPREPLY < <(compgen -W "running all" -- "$current") ;;
 	--color) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$current") ;;
 	-r | --rate) mapfile -t COMPREPLY < <(compgen -W "tick 100 1000 10000" -- "$current") ;;
 	--sort)
@@ -41,7 +42,7 @@ _keelback() {
 		;;
 	--cgroup) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
 	--baseline) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
-	-d | --duration | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter) ;;
+	-d | --duration | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout) ;;
 	-o | --output | --command-output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	*)
 		case $current in

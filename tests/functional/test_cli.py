@@ -54,6 +54,7 @@ BAD_INPUT = [
     (["dump", "-p", "4194304"], 2, r"no process with PID 4194304"),
     (["dump", "-p", SLEEP], 4, r"process \d+ is not a Python process"),
     (["dump", "-p", "1", "--limit", "-1"], 2, r"--limit: '-1'"),
+    (["dump", "-p", "1", "--async", "some"], 2, r"--async: 'some' is none of running, all"),
     (["dump", "-p", "1", "--depth", "99"], 2, r"--depth: '99'"),
     (["dump", "-a", "-o", "/no/such/dir/x"], 1, r"cannot write '/no/such/dir/x'"),
     (["dump", "--", "true"], 2, r"dump: takes no command"),

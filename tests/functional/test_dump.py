@@ -393,3 +393,127 @@ def test_container(env):
         [thread] = process["threads"]
         assert thread["tid"] == container.pid and thread["frames"][0]["name"] == "deep"
         assert thread["frames"][0]["locals"] == [{"name": "n", "kind": "local", "value": "0"}]
+
+
+# A task that waits for a task, one that gathers two, one in an asynchronous generator, one that is done.
+TASKS = """
+import asyncio, sys, threading, time
+async def leaf():
+    await asyncio.sleep(600)
+async def middle(n):
+    if n:
+        await middle(n - 1)
+    else:
+        await leaf()
+async def waits(task):
+    await task
+async def generator():
+    yield 1
+    await leaf()
+async def iterates():
+    async for x in generator():
+        pass
+async def gathers():
+    await asyncio.gather(middle(0), leaf())
+async def group():
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(leaf())
+async def ends():
+    pass
+async def blocks():
+    print("ready", flush=True)
+    time.sleep(600)
+async def main():
+    inner = create(middle(2), "inner")
+    create(waits(inner), "waits"), create(iterates(), "iterates"), create(gathers(), "gathers"), create(ends(), "ends")
+    if sys.version_info >= (3, 11) and sys.argv[2] == "c":
+        create(group(), "group")
+    await asyncio.sleep(.1)
+    if sys.argv[1] == "blocked":
+        create(blocks(), "blocks")
+    else:
+        print("ready", flush=True)
+    await asyncio.sleep(600)
+def create(coroutine, name):
+    task = loop.create_task(coroutine)
+    kept.append(task)
+    if hasattr(task, "set_name"):
+        task.set_name(name)
+    return task
+kept = []
+loop = asyncio.new_event_loop()
+asyncio.set_event_loop(loop)
+if sys.argv[2] == "python":
+    loop.set_task_factory(lambda loop, coroutine, **options: asyncio.tasks._PyTask(coroutine, loop=loop, **options))
+if sys.argv[3] == "thread":
+    thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
+    thread.start()
+    thread.join()
+loop.run_until_complete(main())
+"""
+
+
+def read_tasks(env, *arguments):
+    """The tasks of the program by their outermost coroutine: (task, names of its coroutines from there)."""
+    target = env.py.popen([env.py.script(TASKS), *arguments])
+    env.wait_line(target, "ready")
+    mode = "running" if arguments[0] == "blocked" else "all"
+    done = env.keelback("dump", "-p", target.pid, "--async", mode, "--locals", "--json")
+    [process] = json.loads(done.stdout)
+    tasks = process["tasks"]
+    for task in tasks:
+        # Python's own futures have a Python __await__.
+        task["chain"] = [f["name"] for f in reversed(task["frames"]) if f["name"] != "__await__"]
+        assert not task["racy"], task
+    for task in tasks:
+        task["by"] = {tuple(tasks[i]["chain"][:1]) for i in task["awaited_by"]}
+    text = env.keelback("dump", "-p", target.pid, "--async", mode).stdout
+    return process, tasks, text.partition("\nTasks (most recent call first):\n")[2]
+
+
+def check_all_tasks(env, kind):
+    _, tasks, text = read_tasks(env, "waiting", kind, "no thread")
+    chains = sorted(".".join(task["chain"]) for task in tasks)
+    wanted = ["gathers", "iterates.generator.leaf.sleep", "leaf.sleep", "main.sleep", "middle.leaf.sleep"]
+    wanted += ["middle.middle.middle.leaf.sleep", "waits"]
+    if env.py.version >= (3, 11) and kind == "c":
+        wanted += ["group.__aexit__" if env.py.version < (3, 13) else "group.__aexit__._aexit", "leaf.sleep"]
+    assert [chain for chain in chains if not chain.startswith("group")] == [
+        chain for chain in sorted(wanted) if not chain.startswith("group")
+    ], chains
+    by = {".".join(task["chain"]): task["by"] for task in tasks if task["by"]}
+    assert by["middle.middle.middle.leaf.sleep"] == {("waits",)} and by["middle.leaf.sleep"] == {("gathers",)}, by
+    if env.py.version >= (3, 14) and kind == "c":
+        leaves = [task["by"] for task in tasks if task["chain"] == ["leaf", "sleep"]]
+        assert sorted(map(sorted, leaves)) == [[("gathers",)], [("group",)]], leaves
+    if env.py.version >= (3, 8):
+        names = {task["name"]: task["chain"][0] for task in tasks}
+        assert names["inner"] == "middle" and names["iterates"] == "iterates", names
+        assert kind != "c" or names["Task-1"] == "main", names
+    inner = next(task for task in tasks if len(task["chain"]) == 5)
+    values = [{v["name"]: v["value"] for v in frame["locals"]} for frame in inner["frames"]]
+    assert [v["n"] for v in values if "n" in v] == ["0", "1", "2"], values
+    assert not any(task["running"] for task in tasks)
+    assert text.count("Task ") == len(tasks) and "\n│   └── Task " in text, text
+
+
+@per_python
+def test_tasks(env):
+    check_all_tasks(env, "c")
+
+
+@per_python
+def test_tasks_of_python_code(env):
+    """asyncio's Task in Python, which is used where a program derives from it."""
+    check_all_tasks(env, "python")
+
+
+@per_python(where=lambda py: py.version != (3, 6) or "symbols" in py.traits)
+def test_running_task(env):
+    """Which task keeps the event loop from running?"""
+    process, tasks, text = read_tasks(env, "blocked", "c", "thread")
+    [task] = tasks
+    assert task["running"] and task["chain"] == ["blocks"], task
+    [thread] = [thread for thread in process["threads"] if thread["ident"] == task["thread"]]
+    assert thread["tid"] != process["pid"] and thread["frames"][0]["name"] == "blocks", thread
+    assert f"running in thread {task['thread']}" in text, text

@@ -25,6 +25,7 @@ struct dump_args {
 enum {
 	KEY_MAIN_THREAD = 512,
 	KEY_LOCALS,
+	KEY_ASYNC,
 	KEY_LIMIT,
 	KEY_TIMEOUT,
 	KEY_DEPTH,
@@ -44,6 +45,8 @@ static const struct argp_option options[] = {
 	{ "limit", KEY_LIMIT, "N", 0,
 	  "At most N frames of a thread, from the innermost one; 0: all of them. Default: 100", 0 },
 	{ "locals", KEY_LOCALS, NULL, 0, "Local variables and their values, too", 0 },
+	{ "async", KEY_ASYNC, "MODE", 0,
+	  "asyncio's tasks, too: running (the current one of each event loop) or all", 0 },
 	{ "depth", KEY_DEPTH, "N", 0, "Values: containers within containers; default: 3", 0 },
 	{ "items", KEY_ITEMS, "N", 0, "Values: items of each container; default: 10", 0 },
 	{ "length", KEY_LENGTH, "N", 0, "Values: characters of each string; default: 120", 0 },
@@ -83,7 +86,10 @@ static error_t parse_number(int key, char *arg, struct argp_state *state)
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
+	static const char *const modes[] = { "running", "all", NULL };
 	struct dump_args *args = state->input;
+	int mode = 0;
+	error_t error;
 
 	switch (key) {
 	case ARGP_KEY_INIT:
@@ -97,6 +103,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_LOCALS:
 		args->opts.locals = true;
 		return 0;
+	case KEY_ASYNC:
+		error = kb_cli__fail(state, kb_value__choice("--async", arg, modes, &mode));
+		args->opts.async = KB_DUMP_RUNNING_TASKS + (enum kb_dump_async)mode;
+		return error;
 	case 'o':
 		args->output = arg;
 		return 0;
@@ -136,19 +146,31 @@ static const char *const hows[] = {
 	[KB_DUMP_ASLEEP] = "asleep", [KB_DUMP_SAMPLED] = "running", [KB_DUMP_UNREAD] = "unread"
 };
 
-/* A place in the dump. */
+/* A stack in the dump, of a thread or of a task. */
 struct place {
 	const struct kb_dump *dump;
-	size_t process, thread, frame;
+	size_t process, stack, frame;
+	bool task;
 };
+
+static const struct kb_dump_frame *frame_at(const struct place *at)
+{
+	return at->task ? kb_dump__task_frame(at->dump, at->process, at->stack, at->frame)
+			: kb_dump__frame(at->dump, at->process, at->stack, at->frame);
+}
+
+static const struct kb_dump_local *local_at(const struct place *at, size_t local)
+{
+	return at->task ? kb_dump__task_local(at->dump, at->process, at->stack, at->frame, local)
+			: kb_dump__local(at->dump, at->process, at->stack, at->frame, local);
+}
 
 static struct json_object *locals_json(const struct place *at, const struct kb_dump_frame *frame)
 {
 	struct json_object *array = json_object_new_array();
 
 	for (size_t i = 0; i < frame->n_locals; i++) {
-		const struct kb_dump_local *local =
-			kb_dump__local(at->dump, at->process, at->thread, at->frame, i);
+		const struct kb_dump_local *local = local_at(at, i);
 		struct json_object *object = json_object_new_object();
 
 		kb_json__add_text(object, "name", local->name);
@@ -161,8 +183,7 @@ static struct json_object *locals_json(const struct place *at, const struct kb_d
 
 static struct json_object *frame_json(const struct place *at, bool locals)
 {
-	const struct kb_dump_frame *frame =
-		kb_dump__frame(at->dump, at->process, at->thread, at->frame);
+	const struct kb_dump_frame *frame = frame_at(at);
 	struct json_object *object = json_object_new_object();
 
 	kb_json__add_text(object, "file", frame->file);
@@ -179,10 +200,19 @@ static struct json_object *frame_json(const struct place *at, bool locals)
 	return object;
 }
 
+static struct json_object *frames_json(struct place *at, size_t n, bool locals)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (at->frame = 0; at->frame < n; at->frame++)
+		json_object_array_add(array, frame_json(at, locals));
+	return array;
+}
+
 static struct json_object *thread_json(struct place *at, bool locals)
 {
-	const struct kb_dump_thread *thread = kb_dump__thread(at->dump, at->process, at->thread);
-	struct json_object *object = json_object_new_object(), *frames = json_object_new_array();
+	const struct kb_dump_thread *thread = kb_dump__thread(at->dump, at->process, at->stack);
+	struct json_object *object = json_object_new_object();
 	char ident[32];
 
 	snprintf(ident, sizeof(ident), "0x%016" PRIx64, thread->ident);
@@ -195,33 +225,64 @@ static struct json_object *thread_json(struct place *at, bool locals)
 	kb_json__add_bool(object, "collecting", thread->collecting);
 	kb_json__add_text(object, "state", hows[thread->how]);
 	kb_json__add_text(object, "error", thread->error);
-	for (at->frame = 0; at->frame < thread->n_frames; at->frame++)
-		json_object_array_add(frames, frame_json(at, locals));
-	json_object_object_add(object, "frames", frames);
+	json_object_object_add(object, "frames", frames_json(at, thread->n_frames, locals));
 	kb_json__add_bool(object, "cut", thread->cut);
 	return object;
 }
 
-static void print_json(const struct kb_dump *dump, bool locals, FILE *stream)
+static struct json_object *task_json(struct place *at, bool locals)
+{
+	const struct kb_dump_task *task = kb_dump__task(at->dump, at->process, at->stack);
+	struct json_object *object = json_object_new_object(), *by = json_object_new_array();
+	char number[32];
+
+	kb_json__add_int(object, "id", (int64_t)at->stack);
+	kb_json__add_text(object, "name", task->name);
+	snprintf(number, sizeof(number), "0x%016" PRIx64, task->thread);
+	kb_json__add_text(object, "thread", number);
+	kb_json__add_bool(object, "running", task->running);
+	kb_json__add_bool(object, "racy", task->racy);
+	kb_json__add_text(object, "waits_for", task->waits_for);
+	for (size_t i = 0; i < task->n_awaited_by; i++)
+		json_object_array_add(by, json_object_new_int64((int64_t)kb_dump__task_awaiter(
+						  at->dump, at->process, at->stack, i)));
+	json_object_object_add(object, "awaited_by", by);
+	json_object_object_add(object, "frames", frames_json(at, task->n_frames, locals));
+	kb_json__add_bool(object, "cut", task->cut);
+	return object;
+}
+
+static struct json_object *process_json(const struct kb_dump *dump, size_t index,
+					const struct kb_dump_opts *opts)
+{
+	const struct kb_dump_process *process = kb_dump__process(dump, index);
+	struct json_object *object = json_object_new_object(), *stacks = json_object_new_array();
+	struct place at = { .dump = dump, .process = index };
+
+	kb_json__add_int(object, "pid", process->pid);
+	kb_json__add_int(object, "ns_pid", process->ns_pid);
+	kb_json__add_text(object, "python", process->python);
+	kb_json__add_text(object, "command", process->command);
+	kb_json__add_text(object, "error", process->error);
+	for (at.stack = 0; at.stack < process->n_threads; at.stack++)
+		json_object_array_add(stacks, thread_json(&at, opts->locals));
+	json_object_object_add(object, "threads", stacks);
+	if (!opts->async)
+		return object;
+	at.task = true;
+	stacks = json_object_new_array();
+	for (at.stack = 0; at.stack < process->n_tasks; at.stack++)
+		json_object_array_add(stacks, task_json(&at, opts->locals));
+	json_object_object_add(object, "tasks", stacks);
+	return object;
+}
+
+static void print_json(const struct kb_dump *dump, const struct kb_dump_opts *opts, FILE *stream)
 {
 	struct json_object *array = json_object_new_array();
-	struct place at = { .dump = dump };
 
-	for (at.process = 0; at.process < kb_dump__n_processes(dump); at.process++) {
-		const struct kb_dump_process *process = kb_dump__process(dump, at.process);
-		struct json_object *object = json_object_new_object();
-		struct json_object *threads = json_object_new_array();
-
-		kb_json__add_int(object, "pid", process->pid);
-		kb_json__add_int(object, "ns_pid", process->ns_pid);
-		kb_json__add_text(object, "python", process->python);
-		kb_json__add_text(object, "command", process->command);
-		kb_json__add_text(object, "error", process->error);
-		for (at.thread = 0; at.thread < process->n_threads; at.thread++)
-			json_object_array_add(threads, thread_json(&at, locals));
-		json_object_object_add(object, "threads", threads);
-		json_object_array_add(array, object);
-	}
+	for (size_t i = 0; i < kb_dump__n_processes(dump); i++)
+		json_object_array_add(array, process_json(dump, i, opts));
 	kb_json__print(stream, array);
 }
 
@@ -270,7 +331,7 @@ static struct kb_error *show(struct dump_args *args)
 	if (!err) {
 		warn_failed(dump, args);
 		if (args->json)
-			print_json(dump, args->opts.locals, kb_output__stream(output));
+			print_json(dump, &args->opts, kb_output__stream(output));
 		else
 			err = kb_dump__write_text(dump, kb_output__stream(output));
 		err = kb_output__commit(output, err);

@@ -112,6 +112,10 @@ static struct kb_error *read_processes(struct kb_dump *dump, const struct kb_tar
 	}
 	if (!err && left)
 		err = kb_dump__catch_running(dump);
+	for (uint32_t i = 0; i < dump->n && dump->opts.async && !err; i++) {
+		if (dump->processes[i].open)
+			err = kb_dump__read_tasks(dump, &dump->processes[i]);
+	}
 	kb_pids__free(&pids);
 	/* The images are the remotes' until here. */
 	for (uint32_t i = 0; i < dump->n; i++) {
@@ -131,9 +135,10 @@ static void drop_gone(struct kb_dump_process_data *process)
 		struct kb_dump_thread_data *thread = &process->threads[i];
 
 		if (thread->gone) {
-			kb_dump_thread__clear(thread);
-			free(thread->frames);
+			kb_dump_frames__free(&thread->stack);
 		} else {
+			thread->info.n_frames = thread->stack.n;
+			thread->info.cut = thread->stack.cut;
 			process->threads[n++] = *thread;
 		}
 	}
@@ -194,11 +199,10 @@ void kb_dump__destroy(struct kb_dump *dump)
 	for (uint32_t i = 0; i < dump->n; i++) {
 		struct kb_dump_process_data *process = &dump->processes[i];
 
-		for (uint32_t j = 0; j < process->n_threads; j++) {
-			kb_dump_thread__clear(&process->threads[j]);
-			free(process->threads[j].frames);
-		}
+		for (uint32_t j = 0; j < process->n_threads; j++)
+			kb_dump_frames__free(&process->threads[j].stack);
 		free(process->threads);
+		kb_dump__free_tasks(process);
 		kb_remote__close(&process->remote);
 	}
 	free(dump->processes);
@@ -239,7 +243,7 @@ static const struct kb_dump_frame_data *frame_at(const struct kb_dump *dump, siz
 {
 	const struct kb_dump_thread_data *data = thread_at(dump, process, thread);
 
-	return data && frame < data->n_frames ? &data->frames[frame] : NULL;
+	return data && frame < data->stack.n ? &data->stack.frames[frame] : NULL;
 }
 
 const struct kb_dump_frame *kb_dump__frame(const struct kb_dump *dump, size_t process,
@@ -256,4 +260,51 @@ const struct kb_dump_local *kb_dump__local(const struct kb_dump *dump, size_t pr
 	const struct kb_dump_frame_data *data = frame_at(dump, process, thread, frame);
 
 	return data && local < data->info.n_locals ? &data->locals[local] : NULL;
+}
+
+static const struct kb_dump_task_data *task_at(const struct kb_dump *dump, size_t process,
+					       size_t task)
+{
+	return process < dump->n && task < dump->processes[process].info.n_tasks
+		       ? &dump->processes[process].tasks[task]
+		       : NULL;
+}
+
+const struct kb_dump_task *kb_dump__task(const struct kb_dump *dump, size_t process, size_t task)
+{
+	const struct kb_dump_task_data *data = task_at(dump, process, task);
+
+	return data ? &data->info : NULL;
+}
+
+static const struct kb_dump_frame_data *task_frame_at(const struct kb_dump *dump, size_t process,
+						      size_t task, size_t frame)
+{
+	const struct kb_dump_task_data *data = task_at(dump, process, task);
+
+	return data && frame < data->stack.n ? &data->stack.frames[frame] : NULL;
+}
+
+const struct kb_dump_frame *kb_dump__task_frame(const struct kb_dump *dump, size_t process,
+						size_t task, size_t frame)
+{
+	const struct kb_dump_frame_data *data = task_frame_at(dump, process, task, frame);
+
+	return data ? &data->info : NULL;
+}
+
+const struct kb_dump_local *kb_dump__task_local(const struct kb_dump *dump, size_t process,
+						size_t task, size_t frame, size_t local)
+{
+	const struct kb_dump_frame_data *data = task_frame_at(dump, process, task, frame);
+
+	return data && local < data->info.n_locals ? &data->locals[local] : NULL;
+}
+
+size_t kb_dump__task_awaiter(const struct kb_dump *dump, size_t process, size_t task,
+			     size_t awaiter)
+{
+	const struct kb_dump_task_data *data = task_at(dump, process, task);
+
+	return data && awaiter < data->info.n_awaited_by ? data->awaited_by[awaiter] : SIZE_MAX;
 }

@@ -16,20 +16,34 @@ struct kb_dump_frame_data {
 	uint32_t capacity;
 };
 
+/* A stack, innermost frame first. */
+struct kb_dump_frames {
+	struct kb_dump_frame_data *frames;
+	uint32_t n, capacity;
+	bool cut; /* there are more */
+};
+
 struct kb_dump_thread_data {
 	struct kb_dump_thread info;
-	struct kb_dump_frame_data *frames;
-	uint32_t n_frames, capacity;
+	struct kb_dump_frames stack;
 	struct kb_remote_thread remote;
 	enum kb_remote_walk walk; /* what came of the last try */
 	bool settled;
 	bool gone; /* ended meanwhile: not part of the dump */
 };
 
+struct kb_dump_task_data {
+	struct kb_dump_task info;
+	struct kb_dump_frames stack;
+	size_t *awaited_by; /* indices of tasks, info.n_awaited_by of them */
+};
+
 struct kb_dump_process_data {
 	struct kb_dump_process info;
 	struct kb_dump_thread_data *threads;
 	uint32_t n_threads, capacity;
+	struct kb_dump_task_data *tasks; /* info.n_tasks of them */
+	struct kb_interpreter interp;
 	struct kb_remote remote; /* open while the dump is taken */
 	bool open;
 };
@@ -61,14 +75,22 @@ void kb_dump_thread__take_sample(struct kb_dump *dump, struct kb_dump_process_da
 				 struct kb_dump_thread_data *thread,
 				 const struct kb_profile *profile, uint32_t node);
 
+/* asyncio's tasks (dump_tasks.c). */
+struct kb_error *kb_dump__read_tasks(struct kb_dump *dump, struct kb_dump_process_data *process);
+void kb_dump__free_tasks(struct kb_dump_process_data *process);
+void kb_dump__write_tasks(const struct kb_dump_process_data *process, FILE *stream);
+
 /* Frames and locals (dump_frames.c). */
-void kb_dump_thread__clear(struct kb_dump_thread_data *thread);
-struct kb_dump_frame_data *kb_dump_thread__add_frame(struct kb_dump_thread_data *thread);
+void kb_dump_frames__clear(struct kb_dump_frames *stack);
+void kb_dump_frames__free(struct kb_dump_frames *stack);
+struct kb_dump_frame_data *kb_dump_frames__add(struct kb_dump_frames *stack);
 /* From a walked stack, as far as the dump wants frames. */
-void kb_dump_thread__fill(struct kb_dump *dump, struct kb_remote *remote,
-			  const struct kb_remote_stack *stack, struct kb_dump_thread_data *thread);
+void kb_dump_frames__fill(struct kb_dump *dump, struct kb_remote *remote,
+			  const struct kb_remote_stack *from, struct kb_dump_frames *stack);
 void kb_dump_frame__read_locals(struct kb_dump *dump, struct kb_remote *remote,
 				const struct kb_remote_frame *from,
 				struct kb_dump_frame_data *frame);
+/* As faulthandler writes a frame, and its locals below it, behind `indent`. */
+void kb_dump_frame__write(const struct kb_dump_frame_data *frame, const char *indent, FILE *stream);
 
 #endif

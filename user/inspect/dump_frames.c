@@ -18,27 +18,31 @@
 #define VALUE_BYTES   4000 /* of one value, about */
 #define VALUE_BUF_MAX (1u << 20)
 
-void kb_dump_thread__clear(struct kb_dump_thread_data *thread)
+void kb_dump_frames__clear(struct kb_dump_frames *stack)
 {
-	for (uint32_t i = 0; i < thread->n_frames; i++)
-		free(thread->frames[i].locals);
-	thread->n_frames = 0;
-	thread->info.n_frames = 0;
-	thread->info.cut = false;
+	for (uint32_t i = 0; i < stack->n; i++)
+		free(stack->frames[i].locals);
+	stack->n = 0;
+	stack->cut = false;
 }
 
-struct kb_dump_frame_data *kb_dump_thread__add_frame(struct kb_dump_thread_data *thread)
+void kb_dump_frames__free(struct kb_dump_frames *stack)
+{
+	kb_dump_frames__clear(stack);
+	free(stack->frames);
+	memset(stack, 0, sizeof(*stack));
+}
+
+struct kb_dump_frame_data *kb_dump_frames__add(struct kb_dump_frames *stack)
 {
 	struct kb_dump_frame_data *grown =
-		kb_array__grow(thread->frames, &thread->capacity, thread->n_frames + 1,
-			       sizeof(*grown), KB_REMOTE_FRAMES_MAX);
+		kb_array__grow(stack->frames, &stack->capacity, stack->n + 1, sizeof(*grown),
+			       KB_REMOTE_FRAMES_MAX);
 
 	if (!grown)
 		return NULL;
-	thread->frames = grown;
-	grown = memset(&grown[thread->n_frames++], 0, sizeof(*grown));
-	thread->info.n_frames = thread->n_frames;
-	return grown;
+	stack->frames = grown;
+	return memset(&grown[stack->n++], 0, sizeof(*grown));
 }
 
 /* ---------------------------------------------------------------- names */
@@ -107,36 +111,36 @@ static void free_naming(struct naming *naming)
 	kb_id_map__free(&naming->places);
 }
 
-void kb_dump_thread__fill(struct kb_dump *dump, struct kb_remote *remote,
-			  const struct kb_remote_stack *stack, struct kb_dump_thread_data *thread)
+void kb_dump_frames__fill(struct kb_dump *dump, struct kb_remote *remote,
+			  const struct kb_remote_stack *from, struct kb_dump_frames *stack)
 {
 	struct naming naming = { .dump = dump, .remote = remote };
 	struct kb_dump_frame_data *frame;
 	const struct code *code;
 
-	kb_dump_thread__clear(thread);
+	kb_dump_frames__clear(stack);
 	kb_id_map__init(&naming.places, CODES_MAX);
-	thread->info.cut = stack->cut;
-	for (uint32_t i = 0; i < stack->n; i++) {
+	stack->cut = from->cut;
+	for (uint32_t i = 0; i < from->n; i++) {
 		if (i == dump->opts.frames) {
-			thread->info.cut = true;
+			stack->cut = true;
 			break;
 		}
-		frame = kb_dump_thread__add_frame(thread);
+		frame = kb_dump_frames__add(stack);
 		if (!frame)
 			break;
 		frame->info.file = frame->info.name = frame->info.qualname = "???";
-		code = code_at(&naming, stack->frames[i].code);
+		code = code_at(&naming, from->frames[i].code);
 		if (!code)
 			continue;
 		frame->info.file = code->file;
 		frame->info.name = code->name;
 		frame->info.qualname = code->qualname;
-		frame->info.line = kb_linetable__line(
-			remote->layout->linetable_kind, code->code.lines, code->code.lines_bytes,
-			code->code.first_line, stack->frames[i].lasti);
+		frame->info.line = kb_linetable__line(remote->layout->linetable_kind,
+						      code->code.lines, code->code.lines_bytes,
+						      code->code.first_line, from->frames[i].lasti);
 		if (dump->opts.locals)
-			kb_dump_frame__read_locals(dump, remote, &stack->frames[i], frame);
+			kb_dump_frame__read_locals(dump, remote, &from->frames[i], frame);
 	}
 	free_naming(&naming);
 }

@@ -117,6 +117,7 @@ struct kb_error *kb_dump__add_process(struct kb_dump *dump, struct kb_image_cach
 		.error = "",
 	};
 	KB_TRY(kb_remote__open(pid, &interp, &process->remote));
+	process->interp = interp;
 	process->open = true;
 	return add_threads(dump, process, tid);
 }
@@ -133,7 +134,7 @@ static void fill(struct kb_remote *remote, const struct kb_remote_stack *stack, 
 	struct filling *filling = context;
 
 	kb_remote_threads__look_at_gil(remote, &filling->thread->remote);
-	kb_dump_thread__fill(filling->dump, remote, stack, filling->thread);
+	kb_dump_frames__fill(filling->dump, remote, stack, &filling->thread->stack);
 }
 
 static void settle(struct kb_dump_thread_data *thread, enum kb_dump_how how)
@@ -160,14 +161,14 @@ static void try_thread(struct kb_dump *dump, struct kb_dump_process_data *proces
 		settle(thread, KB_DUMP_ASLEEP);
 		return;
 	case KB_REMOTE_NO_FRAME:
-		kb_dump_thread__clear(thread);
+		kb_dump_frames__clear(&thread->stack);
 		settle(thread, KB_DUMP_ASLEEP);
 		return;
 	case KB_REMOTE_GONE:
 		thread->gone = thread->settled = true;
 		return;
 	default:
-		kb_dump_thread__clear(thread);
+		kb_dump_frames__clear(&thread->stack);
 		thread->info.error = kb_remote_walk__text(thread->walk);
 	}
 }

@@ -43,14 +43,14 @@ static void add_sampled(struct kb_dump *dump, struct kb_dump_thread_data *thread
 	if (function->kind == KB_FRAME_MARKER && !strcmp(function->name, "<GC>"))
 		thread->info.collecting = true;
 	if (function->kind == KB_FRAME_MARKER && !strcmp(function->name, "<truncated>"))
-		thread->info.cut = true;
+		thread->stack.cut = true;
 	if (function->kind != KB_FRAME_PYTHON)
 		return;
-	if (thread->n_frames == dump->opts.frames) {
-		thread->info.cut = true;
+	if (thread->stack.n == dump->opts.frames) {
+		thread->stack.cut = true;
 		return;
 	}
-	data = kb_dump_thread__add_frame(thread);
+	data = kb_dump_frames__add(&thread->stack);
 	if (!data)
 		return;
 	data->info.file = kb_dump__string(dump, function->file);
@@ -65,7 +65,7 @@ void kb_dump_thread__take_sample(struct kb_dump *dump, struct kb_dump_process_da
 {
 	const struct kb_stack_node *nodes = kb_profile__nodes(profile);
 
-	kb_dump_thread__clear(thread);
+	kb_dump_frames__clear(&thread->stack);
 	thread->info.collecting = false;
 	for (; node != KB_ID_NONE; node = nodes[node].parent)
 		add_sampled(dump, thread, profile, nodes[node].frame);
@@ -95,12 +95,12 @@ static void read_racy_locals(struct kb_dump *dump, struct kb_remote *remote,
 	uint32_t n;
 
 	kb_pages__forget(remote->pages);
-	if (thread->info.cut ||
+	if (thread->stack.cut ||
 	    kb_remote_frames__walk(remote, thread->remote.tstate, &before) != KB_REMOTE_OK)
 		goto out;
-	for (n = 0; n < before.n && n < thread->n_frames; n++) {
+	for (n = 0; n < before.n && n < thread->stack.n; n++) {
 		const struct kb_remote_frame *from = &before.frames[before.n - 1 - n];
-		struct kb_dump_frame_data *frame = &thread->frames[thread->n_frames - 1 - n];
+		struct kb_dump_frame_data *frame = &thread->stack.frames[thread->stack.n - 1 - n];
 
 		if (!is_function(remote, from->code, frame))
 			break;
@@ -118,7 +118,7 @@ static void read_racy_locals(struct kb_dump *dump, struct kb_remote *remote,
 			after.frames[after.n - 1 - i].code == before.frames[before.n - 1 - i].code;
 
 		if (!stayed)
-			thread->frames[thread->n_frames - 1 - i].info.n_locals = 0;
+			thread->stack.frames[thread->stack.n - 1 - i].info.n_locals = 0;
 	}
 out:
 	kb_remote_stack__free(&before);
@@ -134,7 +134,7 @@ out:
  */
 static bool is_of(struct kb_remote *remote, const struct kb_dump_thread_data *thread)
 {
-	const struct kb_dump_frame_data *root = &thread->frames[thread->n_frames - 1];
+	const struct kb_dump_frame_data *root = &thread->stack.frames[thread->stack.n - 1];
 	struct kb_remote_stack stack = {};
 	bool same;
 
@@ -192,10 +192,10 @@ static void settle_by_sample(struct kb_dump *dump, struct kb_dump_process_data *
 	if (node == KB_ID_NONE)
 		return;
 	kb_dump_thread__take_sample(dump, process, thread, profile, node);
-	if (!thread->n_frames)
+	if (!thread->stack.n)
 		return;
 	if (states_of(process, thread->remote.tid) > 1 && !is_of(&process->remote, thread)) {
-		kb_dump_thread__clear(thread);
+		kb_dump_frames__clear(&thread->stack);
 		settle_idle_state(process, thread);
 		return;
 	}

@@ -51,9 +51,9 @@ static void write_header(FILE *stream, const struct kb_dump_thread *thread)
 		fputs("  Garbage-collecting\n", stream);
 }
 
-static void write_frame(FILE *stream, const struct kb_dump_frame_data *frame)
+void kb_dump_frame__write(const struct kb_dump_frame_data *frame, const char *indent, FILE *stream)
 {
-	fputs("  File \"", stream);
+	fprintf(stream, "%sFile \"", indent);
 	write_ascii(stream, frame->info.file);
 	fputs("\", line ", stream);
 	if (frame->info.line)
@@ -64,7 +64,7 @@ static void write_frame(FILE *stream, const struct kb_dump_frame_data *frame)
 	write_ascii(stream, frame->info.name);
 	fputs("\n", stream);
 	for (size_t i = 0; i < frame->info.n_locals; i++) {
-		fputs("    ", stream);
+		fprintf(stream, "%s  ", indent);
 		kb_text__write(stream, frame->locals[i].name);
 		fputs(" = ", stream);
 		kb_text__write(stream, frame->locals[i].value);
@@ -75,11 +75,11 @@ static void write_frame(FILE *stream, const struct kb_dump_frame_data *frame)
 static void write_thread(FILE *stream, const struct kb_dump_thread_data *thread)
 {
 	write_header(stream, &thread->info);
-	for (uint32_t i = 0; i < thread->n_frames; i++)
-		write_frame(stream, &thread->frames[i]);
+	for (uint32_t i = 0; i < thread->stack.n; i++)
+		kb_dump_frame__write(&thread->stack.frames[i], "  ", stream);
 	if (thread->info.how == KB_DUMP_UNREAD)
 		fprintf(stream, "  <could not be read: %s>\n", thread->info.error);
-	else if (!thread->n_frames)
+	else if (!thread->stack.n)
 		fputs("  <no Python frame>\n", stream);
 	if (thread->info.cut)
 		fputs("  ...\n", stream);
@@ -103,6 +103,7 @@ struct kb_error *kb_dump__write_text(const struct kb_dump *dump, FILE *stream)
 				fputs("\n", stream);
 			write_thread(stream, &process->threads[j]);
 		}
+		kb_dump__write_tasks(process, stream);
 	}
 	return ferror(stream) ? kb_failed("cannot write the dump") : NULL;
 }

@@ -114,12 +114,36 @@ static bool add(struct kb_remote_stack *stack, uint64_t address, uint64_t code, 
 	return true;
 }
 
+/* A frame whose bytes were read. */
+static enum kb_remote_walk take(struct kb_remote *remote, uint64_t address, const uint8_t *bytes,
+				struct kb_remote_stack *stack)
+{
+	uint64_t code = field(bytes, remote->layout->frame_code) & ~7ull, type;
+
+	if (!kb_pages__read_u64(remote->pages, code + remote->layout->object_type, &type))
+		return KB_REMOTE_UNREADABLE;
+	if (type != remote->code_type)
+		return KB_REMOTE_BAD_FRAME;
+	stack->cut = !add(stack, address, code, lasti(remote, bytes, code));
+	return KB_REMOTE_OK;
+}
+
+bool kb_remote_frames__add(struct kb_remote *remote, uint64_t address,
+			   struct kb_remote_stack *stack)
+{
+	uint8_t bytes[KB_FRAME_SIZE_MAX];
+
+	return kb_pages__read(remote->pages, address, bytes, remote->layout->frame_size) &&
+	       take(remote, address, bytes, stack) == KB_REMOTE_OK && !stack->cut;
+}
+
 enum kb_remote_walk kb_remote_frames__walk(struct kb_remote *remote, uint64_t tstate,
 					   struct kb_remote_stack *stack)
 {
 	const struct kb_layout *layout = remote->layout;
-	uint64_t frame, last, code, type, steps = 0;
+	uint64_t frame, last, steps = 0;
 	uint8_t bytes[KB_FRAME_SIZE_MAX];
+	enum kb_remote_walk walk;
 
 	stack->n = 0;
 	stack->cut = false;
@@ -127,23 +151,17 @@ enum kb_remote_walk kb_remote_frames__walk(struct kb_remote *remote, uint64_t ts
 		return KB_REMOTE_UNREADABLE;
 	for (; frame && frame != last; frame = field(bytes, layout->frame_previous)) {
 		/* A chain may be a circle, of frames that are skipped as well. */
-		if (steps++ > 2 * KB_REMOTE_FRAMES_MAX) {
+		if (steps++ > 2 * KB_REMOTE_FRAMES_MAX)
 			stack->cut = true;
+		if (stack->cut)
 			break;
-		}
 		if (!kb_pages__read(remote->pages, frame, bytes, layout->frame_size))
 			return KB_REMOTE_UNREADABLE;
 		if (layout->skip_owner && bytes[layout->frame_owner] >= layout->skip_owner)
 			continue;
-		code = field(bytes, layout->frame_code) & ~7ull;
-		if (!kb_pages__read_u64(remote->pages, code + layout->object_type, &type))
-			return KB_REMOTE_UNREADABLE;
-		if (type != remote->code_type)
-			return KB_REMOTE_BAD_FRAME;
-		if (!add(stack, frame, code, lasti(remote, bytes, code))) {
-			stack->cut = true;
-			break;
-		}
+		walk = take(remote, frame, bytes, stack);
+		if (walk != KB_REMOTE_OK)
+			return walk;
 	}
 	return stack->n ? KB_REMOTE_OK : KB_REMOTE_NO_FRAME;
 }

@@ -42,6 +42,10 @@ const char *kb_remote_walk__text(enum kb_remote_walk walk);
 enum kb_remote_walk kb_remote_frames__walk(struct kb_remote *remote, uint64_t tstate,
 					   struct kb_remote_stack *stack);
 
+/* Appends the frame at an address to a stack; false: there is no frame of Python code. */
+bool kb_remote_frames__add(struct kb_remote *remote, uint64_t address,
+			   struct kb_remote_stack *stack);
+
 /*
  * The stack of a thread that sleeps: walked twice with one result, and the thread
  * has not run from before to after (system/thread_look.h). Never stops it. look (NULL:
