@@ -18,6 +18,9 @@
  */
 #define KB_OPAQUE(x) asm volatile("" : "+r"(x))
 
+/* Set before loading and constant from then on, so that the verifier drops what is off. */
+#define KB_SETTING const volatile
+
 #define kb_read_user(dst, size, address) bpf_probe_read_user(dst, size, (const void *)(address))
 
 /*

@@ -2,5 +2,5 @@
 #define KB_DEFINE_MAPS
 #include "common/maps.bpf.h"
 
-const volatile struct kb_config config = {};
+KB_SETTING struct kb_config config = {};
 volatile struct kb_control control = {};

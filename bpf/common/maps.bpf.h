@@ -91,7 +91,7 @@ KB_MAP struct {
 	__type(value, kb_u32);
 } walking SEC(".maps");
 
-extern const volatile struct kb_config config;
+extern KB_SETTING struct kb_config config;
 extern volatile struct kb_control control;
 
 static __always_inline void kb_count(kb_u32 reason, kb_u64 n)

@@ -64,6 +64,9 @@
 #define __uint(name, value) int(*name)[value]
 #define __type(name, value) typeof(value) *name
 
+/* Tests set it at any time. */
+#define KB_SETTING volatile
+
 #define KB_OPAQUE(x) asm volatile("" : "+r"(x))
 
 /* ---------------------------------------------------------------- user memory */

@@ -159,6 +159,19 @@ static void test_opcodes(void **state)
 	assert_string_equal(kb_profile__frame(f->profile, node->frame)->opcode, "<4094>");
 }
 
+/* Who waits for the GIL, and beneath it who holds it. */
+static void test_holder(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_stack(f, 0, "a b <GIL held by> x <native> y", FRAME('b'), FRAME('a'),
+		     KB_WORD(KB_WORD_HOLDER, 3), FRAME('y'), MARK, FRAME('x'));
+	assert_stack(f, 0, "<interpreter 2> a <GC> <GIL held by> x", FRAME('a'),
+		     KB_WORD(KB_WORD_GC, 0), KB_WORD(KB_WORD_INTERPRETER, 2),
+		     KB_WORD(KB_WORD_HOLDER, 1), FRAME('x'));
+	assert_stack(f, 0, "a <GIL held by> <unknown>", FRAME('a'), KB_WORD(KB_WORD_HOLDER, 0));
+}
+
 static void test_sections(void **state)
 {
 	const kb_u64 words[] = { FRAME('b'),
@@ -216,6 +229,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_native_marks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tail, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_opcodes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_holder, setup, teardown),
 		cmocka_unit_test(test_sections),
 		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
 	};
