@@ -223,7 +223,8 @@ static __noinline int append_holder(struct kb_walk *walk, const struct kb_layout
 	if (kb_find_frame_of(holder, layout, tstate) == KB_WALK_OK &&
 	    kb_walk_frames(holder, layout, 0) == KB_WALK_OK)
 		n = holder->n_frames;
-	if (!n || n > HOLDER_FRAMES_MAX) {
+	/* Beside a native stack there may be less room. */
+	if (!n || n > HOLDER_FRAMES_MAX || n + 1 > KB_WORDS_MAX - walk->head.n_words) {
 		kb_count(KB_L_HOLDER_UNKNOWN, 1);
 		n = 0;
 	}

@@ -23,6 +23,16 @@
 
 #define kb_read_user(dst, size, address) bpf_probe_read_user(dst, size, (const void *)(address))
 
+/* The registers with which the current thread entered the kernel last. */
+#define kb_user_registers() ((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()))
+#define kb_kernel_stack(buffer, size)                                                              \
+	bpf_get_task_stack(bpf_get_current_task_btf(), buffer, size, 0)
+#define kb_start_time() (bpf_get_current_task_btf()->group_leader->start_boottime)
+
+/* Maps in maps: an inner one, and its elements. */
+#define kb_inner_map(outer, key)   bpf_map_lookup_elem(outer, key)
+#define kb_inner_element(map, key) bpf_map_lookup_elem(map, key)
+
 /*
  * The verifier knows it by this name and size (include/uapi/linux/bpf.h, Linux 6.4); Debian 12's
  * header is older. Weak: a kernel without them loads what does not call them.

@@ -27,6 +27,8 @@
 #define SAVED_SPAN    128  /* rbp saved within these bytes below the CFA takes no read of its own */
 #define MAPPING_STEPS 12   /* of binary search over KB_NATIVE_MAPPINGS_MAX */
 #define ROW_STEPS     13   /* over KB_NATIVE_BLOCK_ROWS */
+/* Of the room for words: the section's own and a 0 behind its last, and what follows it. */
+#define OTHER_WORDS 32
 /* Asking again about code in no known mapping: soon, then more and more seldom. */
 #define NOTICE_FIRST_NS	 5000000ULL
 #define NOTICE_SHIFT_MAX 12 /* 20 s */
@@ -118,8 +120,12 @@ static __always_inline void *element(void *map, kb_u64 index)
 {
 	kb_u32 key = index;
 
-	return bpf_map_lookup_elem(map, &key);
+	return kb_inner_element(map, &key);
 }
+
+/* Verified by themselves, because they are not static. */
+int kb_native_mapping_of(struct unwinding *u, kb_u64 address);
+int kb_native_row_of(struct unwinding *u, kb_u64 address);
 
 /* The mapping of an address becomes the last one found. */
 __noinline int kb_native_mapping_of(struct unwinding *u, kb_u64 address)
@@ -130,7 +136,7 @@ __noinline int kb_native_mapping_of(struct unwinding *u, kb_u64 address)
 
 	if (!u)
 		return UNMAPPED;
-	list = element(&native_lists, u->list);
+	list = kb_inner_map(&native_lists, &u->list);
 	if (!list)
 		return UNMAPPED;
 	mapping = element(list, 0);
@@ -173,7 +179,7 @@ __noinline int kb_native_row_of(struct unwinding *u, kb_u64 address)
 	relative = address - u->base;
 	if (u->image == KB_NATIVE_NO_IMAGE)
 		return NO_TABLE;
-	table = element(&native_tables, u->image);
+	table = kb_inner_map(&native_tables, &u->image);
 	if (!table)
 		return NOT_READY;
 	head = element(table, 0);
@@ -230,7 +236,7 @@ static __always_inline int read_stack(struct unwinding *u, kb_u64 address, kb_u6
 static __noinline kb_u64 other_register(kb_u32 number)
 {
 #ifdef KB_NATIVE_REGISTER
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct pt_regs *regs = kb_user_registers();
 
 	return KB_NATIVE_REGISTER(regs, number);
 #else
@@ -337,7 +343,7 @@ static __noinline int ask_for_mappings(kb_u32 proc_id, kb_u32 tgid)
 	shift = proc->asked < NOTICE_SHIFT_MAX ? proc->asked : NOTICE_SHIFT_MAX;
 	proc->asked++;
 	proc->next_notice = now + (NOTICE_FIRST_NS << shift);
-	notice.start_time = bpf_get_current_task_btf()->group_leader->start_boottime;
+	notice.start_time = kb_start_time();
 	kb_notify(&notice);
 	return 0;
 }
@@ -375,7 +381,7 @@ static __always_inline void count_end(kb_u64 status)
 static __noinline void start(struct unwinding *u, kb_u32 list)
 {
 #ifdef KB_NATIVE_REGISTER
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct pt_regs *regs = kb_user_registers();
 
 	u->pc = regs->ip;
 	u->sp = regs->sp;
@@ -406,9 +412,9 @@ __noinline int kb_native_append(struct kb_walk *walk, kb_u32 proc_id, kb_u32 tgi
 	}
 	start(stepping.u, proc->list - 1);
 	head = walk->head.n_words;
-	frames = KB_WORDS_MAX - 2 - head; /* but for the section's word and a 0 behind the last */
-	if (head > KB_WORDS_MAX - 2)
+	if (head > KB_WORDS_MAX - OTHER_WORDS)
 		return 0;
+	frames = KB_WORDS_MAX - OTHER_WORDS - head;
 	if (frames > KB_NATIVE_FRAMES_MAX)
 		frames = KB_NATIVE_FRAMES_MAX;
 	kb_walk_append(walk, 0); /* written when the number is known */
@@ -476,7 +482,7 @@ __noinline int kb_kernel_append(struct kb_walk *walk)
 	a.stack = bpf_map_lookup_elem(&kernel_stacks, &zero);
 	if (!walk || !a.stack)
 		return 0;
-	n = bpf_get_task_stack(bpf_get_current_task_btf(), a.stack, sizeof(*a.stack), 0);
+	n = kb_kernel_stack(a.stack, sizeof(*a.stack));
 	if (n <= 0)
 		return 0;
 	n /= 8;

@@ -30,6 +30,8 @@ static __always_inline int kb_native_complete(struct kb_walk *walk, const struct
 		return status;
 	if (without_python)
 		kb_walk_clear(walk, proc->id);
+	if (status == KB_WALK_NOT_PYTHON_THREAD)
+		walk->tstate_at = 0;
 	if (config.want & KB_WANT_KERNEL)
 		kb_kernel_append(walk);
 	if (config.want & KB_WANT_NATIVE)

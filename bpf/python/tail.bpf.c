@@ -75,7 +75,7 @@ static __always_inline void append_opcode(struct kb_walk *walk, const struct kb_
 __noinline int kb_walk_tail(struct kb_walk *walk, struct kb_proc *proc,
 			    const struct kb_layout *layout, kb_u32 state)
 {
-	if (!walk || !proc || !layout)
+	if (!walk || !proc || !layout || !walk->tstate_at)
 		return 0;
 	if (config.want & KB_WANT_GC && state & KB_STATE_GC && walk->gc_frame != KB_GC_PLACED)
 		kb_walk_append(walk, KB_WORD(KB_WORD_GC, 0));

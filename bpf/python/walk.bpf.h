@@ -31,9 +31,9 @@ struct kb_walk {
 	kb_u64 last_frame;    /* where to stop, not part of the stack; 0: at the end of the chain */
 	kb_u64 caller_cframe; /* 3.11 and 3.12: of the C call before, else 0 */
 	kb_u64 gc_frame;      /* that a collection began on top of; 0: none, or it is not known */
-	kb_u64 tstate_at; /* the thread state's address; its bytes are below if they are wanted */
-	kb_u64 attached;  /* the interpreter says that this thread state runs: it holds the GIL */
-	kb_u64 checks;	  /* counts samples on this CPU: whose frame is verified */
+	kb_u64 tstate_at;     /* the thread state's address, its bytes are below; 0: it has none */
+	kb_u64 attached; /* the interpreter says that this thread state runs: it holds the GIL */
+	kb_u64 checks;	 /* counts samples on this CPU: whose frame is verified */
 	kb_u8 tstate[KB_TSTATE_SPAN];
 	kb_u8 window[KB_PAGE_SIZE + KB_FRAME_SPAN];
 };

@@ -139,6 +139,50 @@ unsigned kb_host__count(const void *map)
 	return HASH_COUNT(host_map(map)->elements);
 }
 
+/* ---------------------------------------------------------------- maps in maps */
+
+/* An inner map is a value of a hash that is known by the outer one's address, too. */
+static const struct kb_host_map *inner_maps(const void *outer, struct kb_host_map *type)
+{
+	*type = (struct kb_host_map){ outer, BPF_MAP_TYPE_HASH, UINT32_MAX, sizeof(kb_u32),
+				      sizeof(struct kb_host_inner) };
+	return type;
+}
+
+const struct kb_host_inner *kb_host__inner(const void *outer, kb_u32 key)
+{
+	struct kb_host_map type;
+
+	return kb_host__lookup(inner_maps(outer, &type), &key);
+}
+
+void *kb_host__inner_element(const struct kb_host_inner *inner, kb_u32 key)
+{
+	return key < inner->n ? (char *)inner->elements + key * inner->bytes : NULL;
+}
+
+void kb_host__set_inner(const void *outer, kb_u32 key, const struct kb_host_inner *inner)
+{
+	struct kb_host_map type;
+
+	if (inner)
+		kb_host__update(inner_maps(outer, &type), &key, inner, BPF_ANY);
+	else
+		kb_host__delete(inner_maps(outer, &type), &key);
+}
+
+/* ---------------------------------------------------------------- tasks */
+
+long kb_host__kernel_stack(void *buffer, size_t size)
+{
+	size_t bytes = kb_host.kernel_depth * 8;
+
+	if (bytes > size)
+		bytes = size;
+	memcpy(buffer, kb_host.kernel_stack, bytes);
+	return bytes;
+}
+
 /* ---------------------------------------------------------------- ring buffers */
 
 struct host_record {

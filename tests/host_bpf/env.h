@@ -22,6 +22,8 @@
  *                         start, hashes refuse what does not fit, LRU ones drop the oldest.
  *   bpf_ringbuf_output    appends to a list that kb_host__next_record() walks, until
  *                         kb_host.ring_bytes are used up.
+ *   kb_inner_map          maps in maps are arrays that tests hand over (kb_host__set_inner).
+ *   kb_user_registers, kb_kernel_stack, bpf_ktime_get_ns  what kb_host says.
  *   bpf_loop, bpf_iter_num  plain loops with the kernel's limits; kb_host.no_iterators takes the
  *                         latter away, as on kernels before 6.4.
  *
@@ -61,8 +63,9 @@
 #define __noinline __attribute__((noinline, no_sanitize("alignment")))
 
 #define SEC(name)
-#define __uint(name, value) int(*name)[value]
-#define __type(name, value) typeof(value) *name
+#define __uint(name, value)  int(*name)[value]
+#define __type(name, value)  typeof(value) *name
+#define __array(name, value) typeof(value) *name[]
 
 /* Tests set it at any time. */
 #define KB_SETTING volatile
@@ -75,10 +78,14 @@ struct kb_host {
 	/* Copies `size` bytes at `address`; false when one of them is not there. */
 	bool (*read)(kb_u64 address, void *to, kb_u64 size, void *context);
 	void *context;
-	kb_u64 reads;	   /* so far */
-	size_t ring_bytes; /* room in every ring */
-	bool no_iterators; /* the kernel has no bpf_iter_num */
-	kb_u64 iterators;  /* so far */
+	kb_u64 reads;		  /* so far */
+	size_t ring_bytes;	  /* room in every ring */
+	bool no_iterators;	  /* the kernel has no bpf_iter_num */
+	struct pt_regs registers; /* of the current thread, and what it does in the kernel */
+	const kb_u64 *kernel_stack;
+	size_t kernel_depth;
+	kb_u64 now;	  /* ns */
+	kb_u64 iterators; /* so far */
 };
 extern struct kb_host kb_host;
 
@@ -106,6 +113,19 @@ unsigned kb_host__count(const void *map);
 #define bpf_map_update_elem(m, key, value, flags) kb_host__update(KB_HOST_MAP(m), key, value, flags)
 #define bpf_map_delete_elem(m, key)		  kb_host__delete(KB_HOST_MAP(m), key)
 
+/* An inner map: elements[0 … n) of `bytes` bytes each; the caller's. */
+struct kb_host_inner {
+	const void *elements;
+	size_t n, bytes;
+};
+const struct kb_host_inner *kb_host__inner(const void *outer, kb_u32 key);
+void *kb_host__inner_element(const struct kb_host_inner *inner, kb_u32 key);
+/* NULL: none any more. */
+void kb_host__set_inner(const void *outer, kb_u32 key, const struct kb_host_inner *inner);
+
+#define kb_inner_map(outer, key)   ((void *)kb_host__inner(outer, *(key)))
+#define kb_inner_element(map, key) kb_host__inner_element(map, *(key))
+
 /* Empties all maps and rings. */
 void kb_host__clear(void);
 
@@ -121,6 +141,14 @@ const void *kb_host__next_record(const void *ring, void **cursor, size_t *size);
 
 #define KB_HOST_TGID		   4711
 #define bpf_get_current_pid_tgid() ((kb_u64)KB_HOST_TGID << 32 | KB_HOST_TGID)
+#define KB_HOST_START		   123456789
+#define kb_start_time()		   ((kb_u64)KB_HOST_START)
+#define bpf_ktime_get_ns()	   (kb_host.now)
+#define kb_user_registers()	   (&kb_host.registers)
+
+/* Bytes that were written, as bpf_get_task_stack() has it. */
+long kb_host__kernel_stack(void *buffer, size_t size);
+#define kb_kernel_stack(buffer, size) kb_host__kernel_stack(buffer, size)
 
 /* ---------------------------------------------------------------- loops */
 
