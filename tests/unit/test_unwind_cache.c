@@ -119,6 +119,7 @@ static void test_round_trip(void **state)
 	struct kb_unwind_cache *cache = open_cache(1 << 20);
 	struct kb_module_id unnamed = id_of(9);
 	struct stat st;
+	struct kb_unwind_table *table = make(9);
 	char file[PATH_MAX];
 
 	assert_false(load(cache, 1));
@@ -136,7 +137,8 @@ static void test_round_trip(void **state)
 	assert_int_equal(st.st_mode & 07777, 0600);
 	/* What tells this machine's files apart is worthless later. */
 	unnamed.is_build_id = false;
-	kb_unwind_cache__save(cache, &unnamed, make(9));
+	kb_unwind_cache__save(cache, &unnamed, table);
+	kb_unwind_table__destroy(table);
 	assert_null(kb_unwind_cache__load(cache, &unnamed));
 	assert_int_equal(count_files(), 1);
 	kb_unwind_cache__close(cache);
