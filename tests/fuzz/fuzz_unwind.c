@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "python/method_names.h"
+#include "symbols/code_parts.h"
 #include "symbols/elf_symbols.h"
 #include "symbols/unwind_table.h"
 #include "system/arch.h"
@@ -86,14 +88,19 @@ static void look_at(int fd)
 	struct kb_unwind_table *table = NULL;
 	struct kb_elf_file *file = NULL;
 	struct kb_symbol_table symbols;
+	struct kb_method_names names;
 
 	kb_error__destroy(kb_elf_file__open(fd, &file));
 	if (!file)
 		return;
 	kb_error__destroy(kb_unwind_table__build(file, &table));
-	if (table)
+	if (table) {
 		check_table(table);
+		kb_code_parts__free(kb_code_parts__find(file, table));
+	}
 	kb_unwind_table__destroy(table);
+	kb_error__destroy(kb_method_names__read(file, &names));
+	kb_method_names__free(&names);
 	kb_symbol_table__init(&symbols);
 	kb_elf_symbols__read(file, "/nowhere/file", "/nowhere", &symbols);
 	kb_symbol_table__find(&symbols, 100, 0);

@@ -68,7 +68,18 @@ def unwind_seeds():
     fde = struct.pack("<iI", 0x1000, 0x40) + b"\0" + frame + bytes(3)
     table = struct.pack("<II", len(cie) + 4, 0) + cie
     yield b"\x01" + table + struct.pack("<II", len(fde) + 4, len(table) + 4) + fde + bytes(4)
-    source = b"int f(int n) { volatile char a[n]; return a[0]; } int g(void) { return f(1) + f(2); }"
+    source = b"""
+    static int f(int n) { volatile char a[n]; return a[0]; }
+    static int g(void) { return f(1) + f(2); }
+    struct method { const char *name; void *function; long flags; const char *doc; };
+    static struct method methods[] = { { "g", g, 4, "doc" }, { "f", f, 8, 0 }, { 0, 0, 0, 0 } };
+    static struct { long base[5]; const char *name, *doc; long size; struct method *methods; }
+        module = { { 1 }, "module", 0, -1, methods };
+    static struct { int slot; void *function; } slots[] = { { 66, f }, { 64, methods }, { 0, 0 } };
+    static struct { const char *name; int basic, item; long flags; void *slots; }
+        spec = { "module.Type", 32, 0, 1 << 9, slots };
+    void *PyInit_module(void) { return spec.name ? (void *)&module : 0; }
+    """
     with tempfile.NamedTemporaryFile(suffix=".so") as library:
         command = ["cc", "-shared", "-nostdlib", "-O1", "-x", "c", "-", "-o", library.name]
         subprocess.run(command, input=source, check=True)

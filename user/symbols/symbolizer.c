@@ -9,8 +9,8 @@
 #include "base/options.h"
 #include "base/strpool.h"
 #include "symbols/display_name.h"
-#include "symbols/elf_symbols.h"
 #include "symbols/kernel_symbols.h"
+#include "symbols/module_symbols.h"
 #include "symbols/perf_map.h"
 #include "symbols/symbolizer.h"
 #include "system/debug_file.h"
@@ -26,13 +26,6 @@
 
 static const char NAMES_FULL[] = "<too many names>";
 
-struct module_symbols {
-	bool loaded, ranges_asked;
-	enum kb_elf_symbols source;
-	struct kb_symbol_table table;
-	const struct kb_unwind_table *ranges; /* NULL: not known */
-};
-
 struct process_symbols {
 	pid_t pid;
 	uint64_t read_ns; /* when its map was last looked at */
@@ -46,8 +39,7 @@ struct kb_symbolizer {
 	char *debug_root; /* NULL: no debug files */
 	bool demangle;
 	struct kb_strpool *names;
-	struct module_symbols *modules; /* by module index */
-	const struct kb_module **held;	/* whose tables are held, by module index */
+	struct kb_module_symbols **modules; /* by module index; NULL: not asked about yet */
 	uint32_t n_modules;
 	struct process_symbols *processes;
 	bool kernel_loaded;
@@ -97,16 +89,12 @@ void kb_symbolizer__destroy(struct kb_symbolizer *symbolizer)
 {
 	if (!symbolizer)
 		return;
-	for (uint32_t i = 0; i < symbolizer->n_modules; i++) {
-		kb_symbol_table__free(&symbolizer->modules[i].table);
-		if (symbolizer->modules[i].ranges)
-			kb_unwind_store__put(symbolizer->store, symbolizer->held[i]);
-	}
+	for (uint32_t i = 0; i < symbolizer->n_modules; i++)
+		kb_module_symbols__destroy(symbolizer->modules[i]);
 	forget_all(symbolizer);
 	kb_symbol_table__free(&symbolizer->kernel);
 	kb_strpool__destroy(symbolizer->names);
 	free(symbolizer->modules);
-	free(symbolizer->held);
 	free(symbolizer->debug_root);
 	free(symbolizer);
 }
@@ -120,11 +108,9 @@ static const char *keep(struct kb_symbolizer *symbolizer, const char *text)
 	return id == KB_STRPOOL_NONE ? NAMES_FULL : kb_strpool__at(symbolizer->names, id);
 }
 
-static void set_name(struct kb_symbolizer *symbolizer, const struct kb_symbol_table *table,
-		     const struct kb_symbol_entry *entry, enum kb_symbol_source source,
-		     struct kb_symbol *symbol)
+static void set_name(struct kb_symbolizer *symbolizer, const char *linkage, uint64_t start,
+		     enum kb_symbol_source source, struct kb_symbol *symbol)
 {
-	const char *linkage = kb_symbol_table__name(table, entry);
 	char text[KB_DISPLAY_NAME_MAX];
 
 	kb_display_name__make(linkage, symbolizer->demangle, text);
@@ -132,7 +118,7 @@ static void set_name(struct kb_symbolizer *symbolizer, const struct kb_symbol_ta
 		.name = keep(symbolizer, text),
 		.linkage = keep(symbolizer, linkage),
 		.file = "",
-		.start = entry->start,
+		.start = start,
 		.source = source,
 	};
 }
@@ -153,109 +139,63 @@ static void set_unknown(struct kb_symbolizer *symbolizer, uint64_t address, cons
 
 /* ---------------------------------------------------------------- modules */
 
-/* Makes room for a module's index. */
-static bool reach(struct kb_symbolizer *symbolizer, uint32_t index)
+static struct kb_module_symbols *symbols_of(struct kb_symbolizer *symbolizer,
+					    const struct kb_module *module)
 {
-	uint32_t n = index + 1;
-	struct module_symbols *modules;
-	const struct kb_module **held;
+	uint32_t index = kb_module__index(module), n = index + 1 + index / 2;
+	struct kb_module_symbols **modules = symbolizer->modules;
 
-	if (index < symbolizer->n_modules)
-		return true;
-	n += n / 2;
-	modules = reallocarray(symbolizer->modules, n, sizeof(*modules));
-	if (modules)
+	if (index >= symbolizer->n_modules) {
+		modules = reallocarray(modules, n, sizeof(struct kb_module_symbols *));
+		if (!modules)
+			return NULL;
+		memset(modules + symbolizer->n_modules, 0,
+		       (n - symbolizer->n_modules) * sizeof(struct kb_module_symbols *));
 		symbolizer->modules = modules;
-	held = reallocarray(symbolizer->held, n, sizeof(struct kb_module *));
-	if (held)
-		symbolizer->held = held;
-	if (!modules || !held)
-		return false;
-	memset(modules + symbolizer->n_modules, 0, (n - symbolizer->n_modules) * sizeof(*modules));
-	symbolizer->n_modules = n;
-	return true;
-}
-
-static struct module_symbols *symbols_of(struct kb_symbolizer *symbolizer,
-					 const struct kb_module *module)
-{
-	uint32_t index = kb_module__index(module);
-	struct module_symbols *symbols;
-
-	if (!reach(symbolizer, index))
-		return NULL;
-	symbols = &symbolizer->modules[index];
-	if (!symbols->loaded) {
-		kb_symbol_table__init(&symbols->table);
-		symbols->source =
-			kb_elf_symbols__read(kb_module__elf(module), kb_module__path(module),
-					     symbolizer->debug_root, &symbols->table);
-		symbols->loaded = true;
+		symbolizer->n_modules = n;
 	}
-	return symbols;
+	if (!modules[index])
+		modules[index] = kb_module_symbols__create(module, symbolizer->store,
+							   symbolizer->debug_root);
+	return modules[index];
 }
 
-/* The range of the function around an address, where it is known. */
-static bool range_of(struct kb_symbolizer *symbolizer, struct module_symbols *symbols,
-		     const struct kb_module *module, uint64_t relative,
-		     struct kb_unwind_function *range)
+static void set_plain(struct kb_symbolizer *symbolizer, const char *text, uint64_t start,
+		      enum kb_symbol_source source, struct kb_symbol *symbol)
 {
-	if (!symbols->ranges_asked && symbolizer->store) {
-		symbolizer->held[kb_module__index(module)] = module;
-		kb_error__destroy(
-			kb_unwind_store__get(symbolizer->store, module, &symbols->ranges));
-	}
-	symbols->ranges_asked = true;
-	return symbols->ranges && kb_unwind_table__function_range(symbols->ranges, relative, range);
-}
-
-/*
- * The symbol of an address. One without a size, or whose size stops short, reaches as far as
- * its function does in .eh_frame; where that is not known, up to the next symbol.
- */
-static const struct kb_symbol_entry *find(struct kb_symbolizer *symbolizer,
-					  struct module_symbols *symbols,
-					  const struct kb_module *module, uint64_t relative,
-					  struct kb_unwind_function *range, bool *in_range)
-{
-	const struct kb_symbol_entry *entry = kb_symbol_table__find(&symbols->table, relative, 0);
-
-	if (entry)
-		return entry;
-	*in_range = range_of(symbolizer, symbols, module, relative, range);
-	if (!*in_range)
-		return symbols->ranges
-			       ? NULL
-			       : kb_symbol_table__find(&symbols->table, relative, UINT64_MAX);
-	entry = kb_symbol_table__before(&symbols->table, relative);
-	return entry && entry->start >= range->start ? entry : NULL;
+	*symbol = (struct kb_symbol){ .name = keep(symbolizer, text),
+				      .start = start,
+				      .source = source };
 }
 
 void kb_symbolizer__module(struct kb_symbolizer *symbolizer, const struct kb_module *module,
 			   uint64_t relative, struct kb_symbol *symbol)
 {
-	struct module_symbols *symbols = symbols_of(symbolizer, module);
-	const struct kb_symbol_entry *entry = NULL;
-	struct kb_unwind_function range;
-	bool in_range = false;
+	struct kb_module_symbols *symbols = symbols_of(symbolizer, module);
+	enum kb_function_name kind = KB_FUNCTION_UNKNOWN;
+	char text[KB_DISPLAY_NAME_MAX];
+	uint64_t start = relative;
+	const char *name = NULL;
 
 	if (symbols)
-		entry = find(symbolizer, symbols, module, relative, &range, &in_range);
-	if (entry) {
-		bool own = symbols->source == KB_ELF_SYMBOLS_OWN ||
-			   symbols->source == KB_ELF_SYMBOLS_DYNAMIC;
-
-		set_name(symbolizer, &symbols->table, entry, own ? KB_SYMBOL_ELF : KB_SYMBOL_DEBUG,
-			 symbol);
-	} else if (in_range) {
-		char text[KB_DISPLAY_NAME_MAX];
-
-		snprintf(text, sizeof(text), "%s+0x%x", kb_module__name(module), range.start);
-		*symbol = (struct kb_symbol){ .name = keep(symbolizer, text),
-					      .start = range.start,
-					      .source = KB_SYMBOL_RANGE };
-	} else {
+		kind = kb_module_symbols__function(symbols, relative, &start, &name);
+	switch (kind) {
+	case KB_FUNCTION_SYMBOL:
+		set_name(symbolizer, name, start, KB_SYMBOL_ELF, symbol);
+		break;
+	case KB_FUNCTION_DEBUG:
+		set_name(symbolizer, name, start, KB_SYMBOL_DEBUG, symbol);
+		break;
+	case KB_FUNCTION_METHOD:
+		set_plain(symbolizer, name, start, KB_SYMBOL_METHOD, symbol);
+		break;
+	case KB_FUNCTION_RANGE:
+		snprintf(text, sizeof(text), "%s+0x%" PRIx64, kb_module__name(module), start);
+		set_plain(symbolizer, text, start, KB_SYMBOL_RANGE, symbol);
+		break;
+	case KB_FUNCTION_UNKNOWN:
 		set_unknown(symbolizer, relative, kb_module__name(module), symbol);
+		break;
 	}
 	symbol->file = keep(symbolizer, kb_module__path(module));
 }
@@ -263,10 +203,10 @@ void kb_symbolizer__module(struct kb_symbolizer *symbolizer, const struct kb_mod
 bool kb_symbolizer__find(struct kb_symbolizer *symbolizer, const struct kb_module *module,
 			 const char *linkage, uint64_t *start, uint64_t *size)
 {
-	struct module_symbols *symbols = symbols_of(symbolizer, module);
+	struct kb_module_symbols *symbols = symbols_of(symbolizer, module);
 	const struct kb_symbol_entry *entry;
 
-	entry = symbols ? kb_symbol_table__named(&symbols->table, linkage) : NULL;
+	entry = symbols ? kb_module_symbols__named(symbols, linkage) : NULL;
 	if (!entry)
 		return false;
 	*start = entry->start;
@@ -321,7 +261,8 @@ void kb_symbolizer__process(struct kb_symbolizer *symbolizer, pid_t pid, uint64_
 		}
 	}
 	if (entry)
-		set_name(symbolizer, &process->table, entry, KB_SYMBOL_PERF_MAP, symbol);
+		set_name(symbolizer, kb_symbol_table__name(&process->table, entry), entry->start,
+			 KB_SYMBOL_PERF_MAP, symbol);
 	else
 		set_unknown(symbolizer, address, label, symbol);
 }
@@ -349,7 +290,8 @@ void kb_symbolizer__kernel(struct kb_symbolizer *symbolizer, uint64_t address,
 	}
 	entry = kb_symbol_table__find(&symbolizer->kernel, address, KERNEL_FUNCTION_MAX);
 	if (entry)
-		set_name(symbolizer, &symbolizer->kernel, entry, KB_SYMBOL_KERNEL, symbol);
+		set_name(symbolizer, kb_symbol_table__name(&symbolizer->kernel, entry),
+			 entry->start, KB_SYMBOL_KERNEL, symbol);
 	else
 		set_unknown(symbolizer, address, "[kernel]", symbol);
 }

@@ -10,7 +10,8 @@
  * (by build id or .gnu_debuglink below /usr/lib/debug and beside the file; nothing from the
  * network); its .gnu_debugdata; its .dynsym. A symbol names an address when it contains it. In a
  * stripped file, where static functions have no symbol, the ranges of functions in .eh_frame say
- * which addresses the symbol before them does not reach.
+ * which addresses the symbol before them does not reach; a part that the compiler moved away goes
+ * by its function's name; and functions that implement something of Python by what that is called.
  *
  * All strings live as long as the symbolizer. They are the file's own bytes (demangled): text from
  * an untrusted source, to be written with kb_text__write() and the like.
@@ -23,6 +24,7 @@ enum kb_symbol_source {
 			     */
 	KB_SYMBOL_ELF,	    /* .symtab or .dynsym */
 	KB_SYMBOL_DEBUG,    /* separate debug file or .gnu_debugdata */
+	KB_SYMBOL_METHOD,   /* name is Python's, of a function without symbol: "zlib.compress" */
 	KB_SYMBOL_PERF_MAP, /* what a run-time compiler wrote to /tmp/perf-PID.map */
 	KB_SYMBOL_KERNEL,
 };

@@ -428,6 +428,22 @@ uint64_t kb_elf_file__load_address(const struct kb_elf_file *file)
 	return segment ? segment->p_vaddr - segment->p_offset : 0;
 }
 
+bool kb_elf_file__segment_at(const struct kb_elf_file *file, size_t index,
+			     struct kb_elf_segment *segment)
+{
+	for (size_t i = 0; i < file->n_segments; i++) {
+		const GElf_Phdr *header = &file->segments[i];
+
+		if (header->p_type != PT_LOAD || index--)
+			continue;
+		*segment =
+			(struct kb_elf_segment){ header->p_vaddr, header->p_filesz,
+						 header->p_flags & PF_X, header->p_flags & PF_W };
+		return true;
+	}
+	return false;
+}
+
 uint64_t kb_elf_file__base(const struct kb_elf_file *file)
 {
 	uint64_t lowest = UINT64_MAX;

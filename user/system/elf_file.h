@@ -74,6 +74,13 @@ bool kb_elf_file__relocation_at(const struct kb_elf_file *file, size_t index,
 /* Address that offset 0 of the file is linked at: bias = start of the mapping of offset 0 - this.
  */
 uint64_t kb_elf_file__load_address(const struct kb_elf_file *file);
+/* The index-th segment that is loaded, as far as the file has its bytes. False behind the last. */
+struct kb_elf_segment {
+	uint64_t address, size;
+	bool executable, writable;
+};
+bool kb_elf_file__segment_at(const struct kb_elf_file *file, size_t index,
+			     struct kb_elf_segment *segment);
 /* Start of the lowest page that a segment is linked at: where unwind tables and symbols count from.
  */
 uint64_t kb_elf_file__base(const struct kb_elf_file *file);
