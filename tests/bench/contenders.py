@@ -154,11 +154,12 @@ class Profiler:
 class Keelback(Profiler):
     name = "keelback"
     env = None
+    options = ()
 
     def __init__(self, bench, pid, rate, cpu, *, stacks=None, run_stats=False, always=False):
         self.stacks_file = stacks
         who = ["-a"] if pid is None else ["-p", pid]
-        command = [bench.driver, *who, "-r", rate]
+        command = [bench.driver, *who, "-r", rate, *self.options]
         command += ["-s"] if run_stats else []
         command += ["-T"] if always else []
         command += ["-o", stacks] if stacks else []

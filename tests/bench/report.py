@@ -4,9 +4,10 @@
 import math
 
 import kernel_side
+import native
 from contenders import NEW, OLD, Austin, Empty, Keelback, Sampling
 
-PARTS = ("bpf", "slowdown", "goals", "accuracy", "system")
+PARTS = ("bpf", "slowdown", "goals", "accuracy", "native", "system")
 
 BEGIN = "<!-- begin: written by make bench -->"
 END = "<!-- end: written by make bench -->"
@@ -249,6 +250,44 @@ def accuracy_goals(cases, goals):
             goals.at_most(f"{case.program[:-3]} {where}, largest error", case.error, SHARE_GOAL, "points")
 
 
+def native_table(results, goals):
+    found = results.get("native")
+    if not found:
+        return ""
+    times, rows = found["bpf"], []
+    for version in native.VERSIONS:
+        if (version, "native") in times:
+            plain, (ns, depth) = times[version, "plain"], times[version, "native"]
+            rows.append((version, f"{plain[0]:.0f}", f"{plain[1]:.1f}", f"{ns:.0f}", f"{depth:.1f}"))
+    text = (
+        "## Native stacks\n\nTime in the kernel per sample as above, 15 Python frames below the module, with and without native"
+        " frames between and above them. The interpreter's eval loop is among those that are unwound, and not"
+        " among those that are shown.\n\n"
+        + table(("interpreter", "Python only, ns", "frames", "`--native`, ns", "frames shown"), rows)
+        + "\nBeside perf, which copies 8 kB of every stack and unwinds them afterwards, at 1 kHz on a program"
+        f" that is mostly in C libraries ({native.PYTHON}). Whole stacks are those that reach the start of the"
+        " program. perf is switched on and off by its control pipe.\n\n"
+    )
+    head = ("profiler", "slowdown %", "CPU % while on", "CPU for the report, s", "samples", "whole stacks", "data, MB")
+    rows = []
+    for row in found["rows"]:
+        whole = 100 * row["whole"] / row["samples"] if row["samples"] else 0
+        rows.append(
+            (
+                row["name"],
+                interval(row["slowdown"]),
+                f"{row['cpu_percent']:.2f}",
+                f"{row['report_cpu']:.2f}",
+                row["samples"],
+                f"{whole:.1f} %" if row["whole"] else "–",
+                f"{row['bytes'] / 1e6:.1f}" if row["bytes"] else "–",
+            )
+        )
+        if row["name"] == native.KeelbackNative.name:
+            goals.add("native stacks that reach the start", "≥ 99 %", f"{whole:.2f} %", whole >= 99)
+    return text + table(head, rows)
+
+
 def system_table(results, goals):
     system = results.get("system")
     if not system:
@@ -281,6 +320,7 @@ def tables(facts, results):
         slowdown_tables(results, goals),
         bpf_tables(results, goals),
         accuracy_tables(results, goals),
+        native_table(results, goals),
         system_table(results, goals),
     ]
     setting = table(("", ""), facts.items())
@@ -304,6 +344,8 @@ def as_json(facts, results):
             out[name] = [item.as_dict() for item in value]
         elif name == "tick":
             out[name] = {place: cell.as_dict() for place, cell in value.items()}
+        elif name == "native":
+            out[name] = value["rows"]
         elif name == "bpf":
             out[name] = {f"{id} {frames}": ns for (id, frames), ns in value.items()}
         else:

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functional"))
 import accuracy  # noqa: E402
 import kernel_side  # noqa: E402
 import machine  # noqa: E402
+import native  # noqa: E402
 import report  # noqa: E402
 import slowdown  # noqa: E402
 from contenders import Bench  # noqa: E402
@@ -47,6 +48,7 @@ FULL = {
         ("tiny.py", 10000, 5),
     ),
     "system_seconds": 30,
+    "native_pairs": 60,
 }
 QUICK = {
     "rates": (1000,),
@@ -64,6 +66,7 @@ QUICK = {
         ("tiny.py", 10000, 2),
     ),
     "system_seconds": 5,
+    "native_pairs": 10,
 }
 PROCESSES = 50
 
@@ -88,6 +91,10 @@ def measure(bench, setup, parts, say):
             say(f"1 kHz against the empty program, {place}: {report.interval(results['empty'][place])}")
     if "accuracy" in parts:
         results["accuracy"] = accuracy.run(bench, setup["accuracy"], say)
+    if "native" in parts:
+        times = native.bpf_times(bench, setup["bpf_rounds"], setup["bpf_seconds"], say)
+        rows = native.beside_perf(bench, 2 * setup["native_pairs"] + 1, say)
+        results["native"] = {"bpf": times, "rows": rows}
     if "system" in parts:
         results["system"] = kernel_side.system_wide(bench, PROCESSES, setup["system_seconds"], say)
     return results
@@ -99,7 +106,7 @@ def options():
     parser.add_argument("--quick", action="store_true", help="a small part of everything")
     parser.add_argument("--output", type=Path, help="default: docs/BENCHMARKS.md, quick: BUILD/bench/quick.md")
     parser.add_argument("--seed", type=int, default=time.time_ns(), help="for the order of runs")
-    parser.add_argument("parts", nargs="*", help="bpf slowdown goals accuracy system; default: all")
+    parser.add_argument("parts", nargs="*", help="bpf slowdown goals accuracy native system; default: all")
     args = parser.parse_args()
     unknown = set(args.parts) - set(report.PARTS)
     if unknown:

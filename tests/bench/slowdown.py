@@ -33,14 +33,14 @@ def start_all(profilers, windows):
     time.sleep(LEAD + (windows + 1) * WINDOW)
 
 
-def measure(bench, python, frames, place, contenders, windows):
+def measure(bench, python, frames, place, contenders, windows, program="steady.py"):
     """Runs contenders (class, rate), one or two, on one target; returns their results and log ratios.
 
     The ratios of the first are against the other, or against nothing.
     """
     log = bench.tmp / "progress"
     log.unlink(missing_ok=True)
-    target = bench.target(python, "steady.py", frames, log, cpu=bench.target_cpu)
+    target = bench.target(python, program, frames, log, cpu=bench.target_cpu)
     cpu = bench.profiler_cpu(place)
     try:
         profilers = [kind(bench, target.pid, rate, cpu) for kind, rate in contenders]
@@ -54,7 +54,7 @@ def measure(bench, python, frames, place, contenders, windows):
         for process in [target, *(p.process for p in locals().get("profilers", ()))]:
             bench.kill(process)
     for (kind, rate), result in zip(contenders, results):
-        if kind is Keelback and result["depth"] != frames:
+        if kind is Keelback and program == "steady.py" and result["depth"] != frames:
             raise RuntimeError(f"stacks of {result['depth']} frames instead of {frames}")
         result["running"] = running
     times = read_times(log)

@@ -4,7 +4,7 @@
  * Drives a sampling session for benchmarks: samples processes, either without a
  * break or in every other window of a schedule, and tells as JSON what it cost.
  *
- *   toggle_sampler [-a] [-p PID] -r HZ|tick [-s] [-o FILE] [-T]
+ *   toggle_sampler [-a] [-p PID] -r HZ|tick [-n] [-s] [-o FILE] [-T]
  *
  * When it is set up it prints "ready" and waits for one line on stdin:
  *
@@ -13,8 +13,9 @@
  * It samples during the windows whose number has the given parity. Then it prints
  * one line of JSON, with the times at which sampling was really on.
  *
- * -s switches the kernel's statistics on BPF run time on, which cost time themselves.
- * -o writes collapsed stacks with lines. -T samples in all windows without a break.
+ * -n has native frames in the stacks. -s switches the kernel's statistics on BPF run time on, which
+ * cost time themselves. -o writes collapsed stacks with lines. -T samples in all windows without a
+ * break.
  *
  * The kernel's tables are drained in windows that are on, and half as often as
  * usual, since half of the time there is nothing to drain: what draining costs
@@ -88,7 +89,7 @@ static void parse(struct bench *b, int argc, char **argv)
 
 	b->target_opts.size = sizeof(b->target_opts);
 	b->sample_opts.size = sizeof(b->sample_opts);
-	while ((option = getopt(argc, argv, "ap:r:so:T")) != -1) {
+	while ((option = getopt(argc, argv, "ap:r:nso:T")) != -1) {
 		if (option == 'a') {
 			b->target_opts.all = true;
 		} else if (option == 'p') {
@@ -98,6 +99,8 @@ static void parse(struct bench *b, int argc, char **argv)
 		} else if (option == 'r') {
 			b->sample_opts.tick = !strcmp(optarg, "tick");
 			b->sample_opts.rate_hz = b->sample_opts.tick ? 0 : atoi(optarg);
+		} else if (option == 'n') {
+			b->sample_opts.native = true;
 		} else if (option == 's') {
 			b->run_stats = true;
 		} else if (option == 'o') {
