@@ -78,6 +78,25 @@ static void write_stacks(struct kb_gecko *gecko)
 	close_table(gecko, stacks->n + gecko->n_waiting);
 }
 
+/* By the marks that collect/stack_decoder.c and collect/ingest.c make. */
+static enum kb_gecko_category category_of_mark(const char *name)
+{
+	static const struct {
+		const char *begin;
+		enum kb_gecko_category category;
+	} marks[] = {
+		{ "<native>", KB_GECKO_NATIVE },
+		{ "<GC>", KB_GECKO_GC },
+		{ "<GIL held by>", KB_GECKO_GIL_WAIT },
+		{ "<wait", KB_GECKO_IDLE },
+	};
+
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+		if (!strncmp(name, marks[i].begin, strlen(marks[i].begin)))
+			return marks[i].category;
+	return KB_GECKO_OTHER;
+}
+
 static enum kb_gecko_category category_of(const struct kb_function_info *function)
 {
 	switch (function->kind) {
@@ -88,9 +107,7 @@ static enum kb_gecko_category category_of(const struct kb_function_info *functio
 	case KB_FRAME_KERNEL:
 		return KB_GECKO_KERNEL;
 	default:
-		if (!strcmp(function->name, "<native>"))
-			return KB_GECKO_NATIVE;
-		return strcmp(function->name, "<GC>") ? KB_GECKO_OTHER : KB_GECKO_GC;
+		return category_of_mark(function->name);
 	}
 }
 
