@@ -96,6 +96,7 @@ def test_pprof_native_code(env):
     assert found["deflate"] == "/usr/lib/libz.so.1" and found["zlib_compress"] == "/usr/lib/zlib.so", found
     assert found["clear_page_erms"] == "[kernel.kallsyms]" and found["pack"].startswith("python"), found
     tags = exports.pprof(env, Path(env.tmp, "mixed.pb.gz"), "-tags")
+    assert re.search(r"opcode: .*\n +300\.0ms .*: BINARY_OP_ADD_INT\n +100\.0ms .*: LOAD_FAST\n", tags), tags
     assert re.search(r": packer_1$", tags, re.M) and re.search(r": MainThread$", tags, re.M), tags
 
 
@@ -160,7 +161,10 @@ def test_jsonl_sums(env):
     ledger = {entry["name"]: entry["count"] for entry in records["ledger"][0]["entries"]}
     assert records["ledger"][0]["attempted"] == 2247 and ledger["no_frame"] == 12 and ledger["good"] == 2225
     assert records["meta"][0]["mode"] == "cpu" and records["meta"][0]["sample_interval_usec"] == 1000
-    assert exports.jsonl(make_profile("mixed", "jsonl").decode())["meta"][0]["unit"] == "nanoseconds"
+    records = exports.jsonl(make_profile("mixed", "jsonl").decode())
+    assert records["meta"][0]["unit"] == "nanoseconds"
+    opcodes = {stack.get("opcode") for record in records["stack_table"] for stack in record["stacks"]}
+    assert opcodes == {"BINARY_OP_ADD_INT", "LOAD_FAST", None}, opcodes
 
 
 @once

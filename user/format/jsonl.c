@@ -13,7 +13,8 @@
  *     process         one line for each
  *     thread          one line for each
  *     frame_table     kind: python, marker, native, kernel; func_line: the function's first line
- *     stack_table     the tree of stacks: stack_id, parent_id (none: a root), frame_id
+ *     stack_table     the tree of stacks: stack_id, parent_id (none: a root), frame_id,
+ *                     opcode if it was recorded
  *     stack_agg       thread_id, stack_id of the leaf, count
  *     timeline        single samples, if there are: t_ns since the start, thread_id, stack_id,
  * count, state ledger          what became of every sample
@@ -296,11 +297,14 @@ static void write_stack(struct jsonl *jsonl, uint32_t id)
 	const struct kb_stack_list *stacks = jsonl->stacks;
 	const struct kb_stack_node *node =
 		&kb_profile__nodes(jsonl->profile)[stacks->node_of_stack[id]];
+	const char *opcode = kb_profile__frame(jsonl->profile, node->frame)->opcode;
 
 	kb_json_out__uint(&jsonl->out, "stack_id", id);
 	if (node->parent != KB_ID_NONE)
 		kb_json_out__uint(&jsonl->out, "parent_id", stacks->stack_of_node[node->parent]);
 	kb_json_out__index(&jsonl->out, "frame_id", jsonl->row_of_frame[node->frame]);
+	if (*opcode)
+		kb_json_out__text(&jsonl->out, "opcode", opcode);
 }
 
 static void write_sample(struct jsonl *jsonl, uint32_t id)

@@ -32,7 +32,7 @@
 #define STRINGS	       (1u << 24)
 #define MAPPINGS       (1u << 20)
 #define TYPES	       2
-#define LABELS_MAX     5
+#define LABELS_MAX     6
 
 struct pprof {
 	const struct kb_profile *profile;
@@ -256,6 +256,12 @@ static void add_text_label(struct pprof *pprof, KbPprof__Sample *sample, const c
 		add_label(sample, string(pprof, key), string(pprof, text), 0);
 }
 
+static const struct kb_frame_info *leaf_of(const struct kb_profile *profile,
+					   const struct kb_sample *sample)
+{
+	return kb_profile__frame(profile, kb_profile__nodes(profile)[sample->node].frame);
+}
+
 static int64_t nanoseconds(const struct pprof *pprof, uint64_t count)
 {
 	double ns = kb_profile__seconds(pprof->profile, count) * KB_NS_PER_SECOND;
@@ -291,6 +297,7 @@ static void write_sample(struct pprof *pprof, const struct kb_sample *sample)
 	add_text_label(pprof, &message, "process", process->comm);
 	add_text_label(pprof, &message, "thread", thread_name(thread));
 	add_text_label(pprof, &message, "python", process->python);
+	add_text_label(pprof, &message, "opcode", leaf_of(pprof->profile, sample)->opcode);
 
 	kb_pprof__profile__init(&part);
 	part.n_sample = 1;
