@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include "symbols/symbolizer.h"
+#include "symbols/variant_names.h"
 #include "unit/pythons.h"
 
 static struct kb_modules *modules;
@@ -115,6 +116,38 @@ static void test_libc(void **state)
 		assert_int_equal(start, relative);
 		assert_int_equal(symbol.start, relative);
 	}
+}
+
+/* Where the dynamic linker has bound a function of libc that has variants, one is found. */
+static void test_variants(void **state)
+{
+	static const struct {
+		const char *name, *alias;
+	} names[] = { { "strlen", NULL }, { "strchr", "index" }, { "memcpy", "memmove" } };
+	struct kb_symbol_table variants;
+	const struct kb_module *module;
+	uint64_t relative;
+
+	module = module_at(getpid(), (uintptr_t)dlsym(RTLD_DEFAULT, "qsort"), &relative);
+	kb_symbol_table__init(&variants);
+	kb_variant_names__read(kb_module__elf(module), &variants);
+	kb_symbol_table__close(&variants);
+#if defined(__x86_64__)
+	assert_true(variants.n > 50);
+#endif
+	for (size_t i = 0; variants.n && i < sizeof(names) / sizeof(*names); i++) {
+		const struct kb_symbol_entry *entry;
+		const char *name;
+
+		module_at(getpid(), (uintptr_t)dlsym(RTLD_DEFAULT, names[i].name), &relative);
+		entry = kb_symbol_table__before(&variants, relative);
+		assert_non_null(entry);
+		assert_int_equal(entry->start, relative);
+		name = kb_symbol_table__name(&variants, entry);
+		if (!names[i].alias || strcmp(name, names[i].alias))
+			assert_string_equal(name, names[i].name);
+	}
+	kb_symbol_table__free(&variants);
 }
 
 /*
@@ -435,12 +468,12 @@ static void test_kernel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_own_symbols), cmocka_unit_test(test_libc),
-		cmocka_unit_test(test_stripped),    cmocka_unit_test(test_modules),
-		cmocka_unit_test(test_deleted),	    cmocka_unit_test(test_vdso),
-		cmocka_unit_test(test_anonymous),   cmocka_unit_test(test_store),
-		cmocka_unit_test(test_perf_map),    cmocka_unit_test(test_perf_map_grows),
-		cmocka_unit_test(test_kernel),
+		cmocka_unit_test(test_own_symbols),    cmocka_unit_test(test_libc),
+		cmocka_unit_test(test_variants),       cmocka_unit_test(test_stripped),
+		cmocka_unit_test(test_modules),	       cmocka_unit_test(test_deleted),
+		cmocka_unit_test(test_vdso),	       cmocka_unit_test(test_anonymous),
+		cmocka_unit_test(test_store),	       cmocka_unit_test(test_perf_map),
+		cmocka_unit_test(test_perf_map_grows), cmocka_unit_test(test_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -23,7 +23,7 @@ static void take_functions(const struct target *target, const struct kb_elf_file
 	const char *name;
 
 	for (size_t i = 1; kb_elf_file__function_at(file, symtab, i, &symbol, &name); i++)
-		if (name && symbol.address >= target->base)
+		if (name && symbol.function && symbol.address >= target->base)
 			kb_symbol_table__add(target->table, symbol.address - target->base,
 					     symbol.size, name, strlen(name));
 }

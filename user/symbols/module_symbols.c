@@ -4,6 +4,7 @@
 #include "symbols/code_parts.h"
 #include "symbols/elf_symbols.h"
 #include "symbols/module_symbols.h"
+#include "symbols/variant_names.h"
 
 struct kb_module_symbols {
 	const struct kb_module *module;
@@ -13,6 +14,7 @@ struct kb_module_symbols {
 	bool ranges_asked, more_asked;
 	const struct kb_unwind_table *ranges; /* NULL: not known */
 	struct kb_code_parts *parts;	      /* NULL: not known */
+	struct kb_symbol_table variants;
 	struct kb_method_names methods;
 };
 
@@ -28,6 +30,7 @@ struct kb_module_symbols *kb_module_symbols__create(const struct kb_module *modu
 	made->module = module;
 	made->store = store;
 	kb_symbol_table__init(&made->table);
+	kb_symbol_table__init(&made->variants);
 	source = kb_elf_symbols__read(kb_module__elf(module), kb_module__path(module), debug_root,
 				      &made->table);
 	made->source = source == KB_ELF_SYMBOLS_OWN || source == KB_ELF_SYMBOLS_DYNAMIC
@@ -41,6 +44,7 @@ void kb_module_symbols__destroy(struct kb_module_symbols *symbols)
 	if (!symbols)
 		return;
 	kb_symbol_table__free(&symbols->table);
+	kb_symbol_table__free(&symbols->variants);
 	kb_code_parts__free(symbols->parts);
 	kb_method_names__free(&symbols->methods);
 	if (symbols->ranges)
@@ -67,6 +71,8 @@ static void ask_more(struct kb_module_symbols *symbols)
 		return;
 	symbols->more_asked = true;
 	symbols->parts = kb_code_parts__find(file, symbols->ranges);
+	kb_variant_names__read(file, &symbols->variants);
+	kb_symbol_table__close(&symbols->variants);
 	kb_error__destroy(kb_method_names__read(file, &symbols->methods));
 }
 
@@ -123,6 +129,11 @@ static enum kb_function_name unnamed(struct kb_module_symbols *symbols,
 			return take_entry(symbols, entry, start, name);
 	}
 	*start = range.start;
+	entry = kb_symbol_table__before(&symbols->variants, range.start);
+	if (entry && entry->start == range.start) {
+		*name = kb_symbol_table__name(&symbols->variants, entry);
+		return KB_FUNCTION_SYMBOL;
+	}
 	*name = method_at(symbols, range.start);
 	return *name ? KB_FUNCTION_METHOD : KB_FUNCTION_RANGE;
 }

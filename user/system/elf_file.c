@@ -193,11 +193,13 @@ bool kb_elf_file__function_at(const struct kb_elf_file *file, bool symtab, size_
 		return false;
 	entry = &table->symbols[index];
 	*name = NULL;
-	if (ELF64_ST_TYPE(entry->st_info) != STT_FUNC || !defined(entry) ||
-	    entry->st_name >= table->name_bytes)
+	symbol->function = ELF64_ST_TYPE(entry->st_info) == STT_FUNC;
+	if ((!symbol->function && ELF64_ST_TYPE(entry->st_info) != STT_GNU_IFUNC) ||
+	    !defined(entry) || entry->st_name >= table->name_bytes)
 		return true;
 	*name = table->names + entry->st_name;
-	*symbol = (struct kb_elf_symbol){ entry->st_value, entry->st_size, .function = true };
+	symbol->address = entry->st_value;
+	symbol->size = entry->st_size;
 	return true;
 }
 
