@@ -391,10 +391,6 @@ static __always_inline void begin_wait(struct task_struct *task, kb_u64 now)
 
 	if (!proc)
 		return;
-	if (task->__state & TASK_DEAD) {
-		bpf_map_delete_elem(&waiting, &tid);
-		return;
-	}
 	if (config.mode == KB_MODE_IS_GIL_WAIT) {
 		futex = futex_waited_for(task);
 		if (!futex)
@@ -420,6 +416,19 @@ static __always_inline void begin_wait(struct task_struct *task, kb_u64 now)
 		kb_count(KB_L_WAITS_NOT_KEPT, 1);
 }
 
+/* What costs no lookup: is it no kernel thread, nor another than the only process? */
+static __always_inline int may_be_target(struct task_struct *task)
+{
+	return task->mm && (!config.only_tgid || task->tgid == config.only_tgid);
+}
+
+static __always_inline void forget(struct task_struct *task)
+{
+	kb_u32 tid = task->pid;
+
+	bpf_map_delete_elem(&waiting, &tid);
+}
+
 /* Runs with the run queue locked and interrupts off, before prev's registers are exchanged for
  * next's: prev is the current thread. */
 SEC("tp_btf/sched_switch")
@@ -427,9 +436,11 @@ int BPF_PROG(on_switch, _Bool preempted, struct task_struct *prev, struct task_s
 {
 	kb_u64 now = bpf_ktime_get_ns();
 
-	if (next->pid)
+	if (may_be_target(next))
 		end_wait(next->pid, now);
-	if (prev->pid)
+	if (prev->__state & TASK_DEAD)
+		forget(prev);
+	else if (may_be_target(prev))
 		begin_wait(prev, now);
 	return 0;
 }

@@ -43,8 +43,10 @@ struct kb_config {
 	kb_u32 mode;	     /* enum kb_mode */
 	kb_u32 want;	     /* KB_WANT_* */
 	kb_u64 wait_min_ns;  /* wall: shorter waits are not accounted */
+	kb_u32 only_tgid;    /* 0, or no other process can be a target: switches ask this first */
+	kb_u32 reserved;
 };
-KB_ASSERT_SIZE(struct kb_config, 56);
+KB_ASSERT_SIZE(struct kb_config, 64);
 
 /* Shared with user space while running. */
 struct kb_control {

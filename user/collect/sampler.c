@@ -176,6 +176,7 @@ static struct kb_error *load_programs(struct kb_sampler *s)
 		.ring_high = DATA_BYTES / 4,
 		.mode = s->opts.mode,
 		.wait_min_ns = s->opts.wait_min_ns,
+		.only_tgid = target->pids.n == 1 && !target->children ? target->pids.ids[0] : 0,
 		.want = wanted(&s->opts),
 	};
 	return kb_sample_programs__create(&opts, &s->programs);
