@@ -351,9 +351,9 @@ enum kb_identity kb_identifier__identify(struct kb_identifier *id, pid_t pid, ui
 	return refuse(id, pid, &stat, start_ns, err, reason);
 }
 
-static void expect_file(struct kb_identifier *id, const char *path)
+/* file: where the interpreter is, the path itself or its libpython. */
+static bool expect_file(struct kb_identifier *id, const char *path, char file[PATH_MAX])
 {
-	char file[PATH_MAX];
 	bool is_python = false;
 	uint32_t index = 0;
 	struct kb_error *err = kb_image_cache__add_path(id->images, path, &is_python, &index, file);
@@ -363,14 +363,18 @@ static void expect_file(struct kb_identifier *id, const char *path)
 	if (err)
 		kb_debug("%s: %s", path, kb_error__text(err));
 	kb_error__destroy(err);
+	return is_python;
 }
 
 void kb_identifier__expect_command(struct kb_identifier *id, const char *command)
 {
-	char executable[PATH_MAX];
+	char executable[PATH_MAX], file[PATH_MAX];
 
-	if (kb_command_path__executable(command, executable))
-		expect_file(id, executable);
+	if (!kb_command_path__executable(command, executable) ||
+	    !expect_file(id, executable, file) || !id->native)
+		return;
+	kb_native__expect(id->native, executable);
+	kb_native__expect(id->native, file);
 }
 
 void kb_identifier__expect_installed(struct kb_identifier *id)
@@ -381,13 +385,14 @@ void kb_identifier__expect_installed(struct kb_identifier *id)
 		"/usr/lib/*/libpython3.*.so.*",
 		"/usr/local/lib/libpython3.*.so.*",
 	};
+	char file[PATH_MAX];
 	glob_t found;
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		if (glob(places[i], GLOB_NOSORT, NULL, &found))
 			continue;
 		for (size_t j = 0; j < found.gl_pathc && j < KB_IMAGES_MAX / 4; j++)
-			expect_file(id, found.gl_pathv[j]);
+			expect_file(id, found.gl_pathv[j], file);
 		globfree(&found);
 	}
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,9 @@
 #define FRAMES_CACHE_MAX (1u << 20)
 #define WARNINGS_MAX	 3
 #define BATCH_MAX	 64
+/* Giving a process's mappings takes some 10 ms (kernel/native_maps.h). Of many most are idle, so
+ * they are read when they are sampled. */
+#define AHEAD_MAX 16
 /* Tables that are built before they are asked for: of files with this much .eh_frame (some ms
  * each, less from the cache), for so long at a time. */
 #define SMALL_BYTES (512 << 10)
@@ -50,6 +54,7 @@ struct kb_native {
 	struct kb_id_map frames; /* (relative address, 1 + module) → frame or EVAL_LOOP */
 	struct kb_id_map kernel; /* (address, 0) → frame */
 	unsigned warnings;
+	unsigned n_ahead; /* processes whose mappings were read before they were sampled */
 };
 
 static struct kb_error *create(struct kb_native *n, struct kb_sample_programs *programs)
@@ -212,21 +217,68 @@ static bool is_likely(const struct kb_module *module)
 	       frames.size <= SMALL_BYTES;
 }
 
-/* Builds what the process has and is not known yet: others are waited for. */
+static void build_if_likely(struct kb_native *n, const struct kb_module *module,
+			    struct batch *batch)
+{
+	uint32_t index = module ? kb_module__index(module) : KB_MODULE_NONE;
+
+	if (index < KB_NATIVE_IMAGES_MAX && n->images[index].table == TABLE_UNKNOWN &&
+	    is_likely(module))
+		build_table(n, index, batch);
+}
+
+/* Of what the process has and is not known yet: the rest is waited for. */
 static void build_likely(struct kb_native *n, uint32_t proc)
 {
 	uint64_t end = kb_now(CLOCK_MONOTONIC) + LIKELY_NS;
 	const struct kb_mapping *mapping;
 	struct batch batch = {};
 
-	for (uint32_t i = 0; (mapping = kb_mappings__at(n->mappings, proc, i)); i++) {
-		uint32_t index =
-			mapping->module ? kb_module__index(mapping->module) : KB_MODULE_NONE;
+	for (uint32_t i = 0; (mapping = kb_mappings__at(n->mappings, proc, i)); i++)
+		if (kb_now(CLOCK_MONOTONIC) < end)
+			build_if_likely(n, mapping->module, &batch);
+	publish(n, &batch);
+}
 
-		if (index < KB_NATIVE_IMAGES_MAX && n->images[index].table == TABLE_UNKNOWN &&
-		    is_likely(mapping->module) && kb_now(CLOCK_MONOTONIC) < end)
-			build_table(n, index, &batch);
+/* The system's libraries that this program has, too: so has whatever it starts. */
+static void expect_own(struct kb_native *n, struct batch *batch)
+{
+	static const char *const names[] = { "/libc.so", "/libc-", "/ld-", "/libm.so", "/libz.so" };
+	const struct kb_module *module;
+	struct kb_maps maps = {};
+	struct kb_error *err;
+
+	err = kb_maps__read(getpid(), &maps);
+	for (size_t i = 0; !err && i < maps.count; i++) {
+		bool wanted = false;
+
+		for (size_t j = 0; j < sizeof(names) / sizeof(*names); j++)
+			wanted |= strstr(maps.entries[i].path, names[j]) != NULL;
+		if (!wanted || !maps.entries[i].executable)
+			continue;
+		err = kb_modules__of_mapping(n->modules, getpid(), &maps.entries[i], &module);
+		if (!err)
+			build_if_likely(n, module, batch);
 	}
+	kb_maps__free(&maps);
+	kb_error__destroy(err);
+}
+
+void kb_native__expect(struct kb_native *n, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const struct kb_module *module;
+	struct batch batch = {};
+	struct kb_error *err;
+
+	if (fd < 0)
+		return;
+	expect_own(n, &batch);
+	err = kb_modules__of_file(n->modules, fd, path, &module);
+	if (!err)
+		build_if_likely(n, module, &batch);
+	kb_error__destroy(err);
+	close(fd);
 	publish(n, &batch);
 }
 
@@ -247,6 +299,9 @@ static void set_minor(struct kb_native *n, uint32_t proc, int minor)
 void kb_native__add_process(struct kb_native *n, uint32_t proc, pid_t pid, int minor)
 {
 	set_minor(n, proc, minor);
+	if (n->n_ahead >= AHEAD_MAX)
+		return;
+	n->n_ahead++;
 	warn(n, kb_mappings__read(n->mappings, proc, pid));
 	build_likely(n, proc);
 }
