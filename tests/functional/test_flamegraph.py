@@ -4,6 +4,7 @@
 import json
 import time
 
+from browser import Browser
 from harness import once
 from pages import look_at, make_profile, write_profile
 
@@ -233,6 +234,31 @@ def test_flamegraph_kinds_and_times(env):
 
 
 @once(timeout=120)
+def test_flamegraph_python_only(env):
+    """Native code and the kernel can be left out: their time is their caller's, and equal stacks are one."""
+
+    def use(page):
+        assert page.data()["nodes"] == "11", page.data()
+        page.press("k")
+        assert page.data()["nodes"] == "7", page.data()
+        assert page.run("return document.getElementById('python').getAttribute('aria-pressed')") == "true"
+        page.press("ArrowDown", "ArrowDown", "ArrowRight")
+        assert page.text("status") == "pack (/srv/shop/app.py:10): 1.40 s, 35.0 % of all; 1.10 s in itself", page.text("status")
+        page.press("i", "ArrowDown", "ArrowRight")
+        assert page.text("status") == "pack (/srv/shop/app.py:10): 1.10 s, 27.5 % of all", page.text("status")
+        page.choose("threads", "0")
+        page.press("i", "k", "0", "ArrowDown")
+        assert page.text("status").startswith("<module> (/srv/shop/app.py:1): 2.65 s, 100.0 % of all"), page.text("status")
+
+    with_page(env, "mixed", use)
+
+    def without_native(page):
+        assert page.press("k")["nodes"] == "11" and page.hidden("python")
+
+    with_page(env, "small", without_native)
+
+
+@once(timeout=120)
 def test_flamegraph_print(env):
     """On paper: light, all rows, no buttons; then it is as it was."""
 
@@ -248,3 +274,26 @@ def test_flamegraph_print(env):
         assert (page.color(0.3, 2), page.data()["frames"]) == before
 
     with_page(env, "small", use)
+
+
+@once(timeout=120)
+def test_pages_paint_soon(env):
+    """A profile of 2 MB as collapsed stacks is on the screen in less than 2 s, as each kind of page, and answers as soon."""
+    old, new = (write_profile(env, name, "medium", "recording") for name in ("old.kb", "new.kb"))
+    assert 1.8e6 < len(make_profile("medium", "collapsed")) < 2.2e6
+    env.keelback("diff", old, new, "-o", f"{env.tmp}/diff.html")
+    for format in ("flamegraph", "heatmap"):
+        env.keelback("convert", new, "-f", format, "-o", f"{env.tmp}/{format}.html")
+    with Browser(env.temp_dir("browser")) as browser:
+        for page in ("flamegraph", "diff", "heatmap"):
+            times = []
+            for _ in range(3):
+                browser.open(f"{env.tmp}/{page}.html")
+                browser.frame()
+                times.append(browser.run("""return [performance.getEntriesByName("first-contentful-paint")[0].startTime,
+                    performance.getEntriesByType("navigation")[0].loadEventEnd]"""))
+            # The best of three: the machine may have other things to do.
+            assert min(map(max, times)) < 2000, f"{page}: {times}"
+            before = time.monotonic()
+            browser.keys("ArrowDown", "ArrowDown", "Enter")
+            assert time.monotonic() - before < 10, page

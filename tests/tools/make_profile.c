@@ -8,6 +8,7 @@
  *   hostile  names that try to break out of each format
  *   deep     one stack of 20,000 frames
  *   large    about 50,000 nodes of 4,000 functions
+ *   medium   as large, 2 MB as collapsed stacks
  *   huge     about 600,000 nodes, more than a flame graph draws one by one
  *   empty    no samples
  *   mixed    wall clock in nanoseconds: native and kernel frames, markers, opcodes, named threads
@@ -349,6 +350,8 @@ static void make(const char *name)
 		make_deep();
 	else if (!strcmp(name, "large"))
 		make_large(50000);
+	else if (!strcmp(name, "medium"))
+		make_large(2800);
 	else if (!strcmp(name, "huge"))
 		make_large(600000);
 	else if (!strcmp(name, "mixed"))

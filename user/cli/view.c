@@ -69,8 +69,8 @@ static struct kb_error *check_page(const struct kb_view_args *args, const struct
 /* A recording has instructions when they were asked for while it was made. */
 static bool takes_opcodes(const struct kb_format *format)
 {
-	static const char *const names[] = { "pstats", "collapsed", "recording",
-					     "gecko",  "pprof",	    "jsonl" };
+	static const char *const names[] = { "pstats", "collapsed", "recording", "gecko",
+					     "pprof",  "jsonl",	    "heatmap" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(format->name, names[i]))

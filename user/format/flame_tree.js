@@ -59,6 +59,37 @@ function ofThreads(raw, threads) {
 	return { ...raw, selfs: [self] };
 }
 
+/* The same tree without some of the labels: what stands below them moves up, and what then reads the same is one. */
+function without(raw, dropped) {
+	const made = { label: [-1], parent: [-1], selfs: raw.selfs.map((self) => [self[0]]) };
+	const place = new Int32Array(raw.n), children = [new Map()];
+	for (let i = 1; i < raw.n; i++) {
+		const parent = place[raw.parent[i]], label = raw.label[i];
+		let node = dropped(label) ? parent : children[parent].get(label);
+		if (node === undefined) {
+			node = made.label.push(label) - 1;
+			made.parent.push(parent);
+			made.selfs.forEach((self) => self.push(0));
+			children[parent].set(label, node);
+			children.push(new Map());
+		}
+		place[i] = node;
+		made.selfs.forEach((self, side) => {
+			self[node] += raw.selfs[side][i];
+		});
+	}
+	// Back to preorder: merged nodes stand where the first of them did.
+	const result = { n: made.label.length, cut: raw.cut, label: [], parent: [], selfs: made.selfs.map(() => []) };
+	const pending = [[0, -1]];
+	while (pending.length) {
+		const [node, parent] = pending.pop(), at = result.label.push(made.label[node]) - 1;
+		result.parent.push(parent);
+		result.selfs.forEach((self, side) => self.push(made.selfs[side][node]));
+		pending.push(...[...children[node].values()].reverse().map((child) => [child, at]));
+	}
+	return result;
+}
+
 /*
  * Turns stacks round: what was executing is next to the root, its callers follow.
  * An entry stands for the stacks in leaves, seen from the ancestors in at.

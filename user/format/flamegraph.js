@@ -4,13 +4,13 @@ const HINT = "Arrow keys move, Enter zooms, ? shows all keys.";
 
 const state = {
 	zoom: 0, focus: 0, hover: -1, inverted: false, flames: false, trail: [],
-	threads: "", side: SIDE.NEW, scale: "shares", own: false,
+	threads: "", side: SIDE.NEW, scale: "shares", own: false, python: false,
 };
 let found = null; // by label: matches the search; null: no search
 let shownDepths = 0; // rows of the zoomed view
 let raw = readTree(), tree = arrange(raw, SIDE.NEW);
 const whole = raw;
-const inverted = new Map(); // by state.threads
+const made = new Map(); // what was made of the whole, by what was asked for
 
 // ---------------------------------------------------------------- view
 
@@ -72,17 +72,31 @@ function follow(from, node) {
 	return at;
 }
 
+/* The whole, or of it the chosen threads, without native frames, turned round. */
+function rawTree() {
+	const key = [state.threads, state.python, state.inverted].join(" ");
+	const isNative = (label) => label >= 0 && (labels[label].kind === KIND.NATIVE || labels[label].kind === KIND.KERNEL);
+	if (made.has(key))
+		return made.get(key);
+	let result = state.threads ? ofThreads(whole, state.threads.split(",").map(Number)) : whole;
+	if (state.python)
+		result = without(result, isNative);
+	if (state.inverted)
+		result = invertTree(result);
+	made.set(key, result);
+	return result;
+}
+
 /* Shows what the state says, at the same place if that is still there. */
 function show(changes = {}) {
 	const from = tree, turned = "inverted" in changes && changes.inverted !== state.inverted;
 	Object.assign(state, changes);
-	if (state.inverted && !inverted.has(state.threads))
-		inverted.set(state.threads, invertTree(raw));
-	tree = arrange(state.inverted ? inverted.get(state.threads) : raw, state.side);
+	raw = rawTree();
+	tree = arrange(raw, state.side);
 	tree.scale = differs ? scaleOf(tree, state.scale) : 1;
 	const zoom = turned ? 0 : follow(from, state.zoom), focus = turned ? 0 : follow(from, state.focus);
 	Object.assign(state, { zoom, focus, hover: -1, trail: [] });
-	for (const [id, on] of [["invert", state.inverted], ["flip", state.flames], ["own", state.own]])
+	for (const [id, on] of [["invert", state.inverted], ["flip", state.flames], ["own", state.own], ["python", state.python]])
 		$(id).setAttribute("aria-pressed", on);
 	fillLegend();
 	measure();
@@ -116,7 +130,6 @@ function fillThreads() {
 	}
 	select.hidden = false;
 	select.addEventListener("change", () => {
-		raw = select.value ? ofThreads(whole, select.value.split(",").map(Number)) : whole;
 		show({ threads: select.value });
 	});
 }
@@ -189,6 +202,7 @@ function listenToKeys() {
 		t: () => $("threads").hidden ? false : $("threads").focus(),
 		v: () => cycle("side"),
 		c: () => cycle("scale"),
+		k: () => hasNative && show({ python: !state.python }),
 		s: () => differs && show({ own: !state.own }),
 		d: () => $("theme").click(),
 		"?": () => $("help").showModal(),
@@ -215,6 +229,7 @@ function listen() {
 	$("search").addEventListener("input", (event) => search(event.target.value));
 	$("reset").addEventListener("click", reset);
 	$("invert").addEventListener("click", () => show({ inverted: !state.inverted }));
+	$("python").addEventListener("click", () => show({ python: !state.python }));
 	$("flip").addEventListener("click", () => show({ flames: !state.flames }));
 	new ResizeObserver(redraw).observe(graph);
 	listenToKeys();
@@ -225,6 +240,9 @@ for (const item of document.querySelectorAll(differs ? ".not-diff" : ".only-diff
 	item.hidden = true;
 for (const item of document.querySelectorAll(".only-threads"))
 	item.hidden = !data.threads;
+const hasNative = labels.some(({ kind }) => kind === KIND.NATIVE || kind === KIND.KERNEL);
+for (const item of [$("python"), ...document.querySelectorAll(".only-native")])
+	item.hidden = !hasNative;
 if (data.threads)
 	fillThreads();
 if (differs)

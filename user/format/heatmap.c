@@ -351,7 +351,7 @@ static struct kb_error *write_opcode_names(const struct heatmap *map, uint32_t *
 			fputs(n++ ? ",[" : "[", map->stream);
 			kb_text__write_json(map->stream, name);
 			putc(',', map->stream);
-			kb_text__write_json(map->stream, name);
+			kb_text__write_json(map->stream, kb_opcode__base_of(name));
 			putc(']', map->stream);
 		}
 		name_of[frames[i]] = n - 1;

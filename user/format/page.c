@@ -77,6 +77,37 @@ static void write_pythons(const struct kb_profile *profile, FILE *stream)
 	putc(']', stream);
 }
 
+/* What threads were doing, as far as single samples tell: shares of their sum. */
+static void write_states(const struct kb_profile *profile, FILE *stream)
+{
+	static const struct {
+		uint32_t flag;
+		const char *name;
+	} states[] = {
+		{ KB_MOMENT_GIL, "gil" },
+		{ KB_MOMENT_GC, "gc" },
+		{ KB_MOMENT_EXCEPTION, "exception" },
+		{ KB_MOMENT_OFF_CPU, "offCpu" },
+	};
+	const struct kb_moment *moments = kb_profile__moments(profile);
+	uint32_t n = kb_profile__n_moments(profile);
+	double total = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		total += (double)moments[i].count;
+	if (total <= 0)
+		return;
+	fputs(",\"states\":{", stream);
+	for (size_t k = 0; k < sizeof(states) / sizeof(states[0]); k++) {
+		double sum = 0;
+
+		for (uint32_t i = 0; i < n; i++)
+			sum += moments[i].flags & states[k].flag ? (double)moments[i].count : 0;
+		fprintf(stream, "%s\"%s\":%.6g", k ? "," : "", states[k].name, sum / total);
+	}
+	putc('}', stream);
+}
+
 static void write_meta(const struct kb_profile *profile, const char *title, FILE *stream)
 {
 	static const char *const clocks[] = {
@@ -105,6 +136,7 @@ static void write_meta(const struct kb_profile *profile, const char *title, FILE
 	kb_page__write_member("kernel", meta->kernel, stream);
 	kb_page__write_member("version", meta->version, stream);
 	write_pythons(profile, stream);
+	write_states(profile, stream);
 	putc('}', stream);
 }
 

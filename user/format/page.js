@@ -81,6 +81,8 @@ const MODES = {
 	"gil-wait": "waiting for the GIL", exception: "on a CPU, handling an exception",
 };
 
+const STATES = { gil: "holding the GIL", gc: "collecting garbage", exception: "handling an exception", offCpu: "off the CPU" };
+
 function facts(meta, total) {
 	const seconds = meta.duration_ns / 1e9, plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
 	return [
@@ -89,6 +91,7 @@ function facts(meta, total) {
 		meta.rate > 0 ? `${count(Math.round(meta.rate * 10) / 10)} Hz, ${meta.clock}` : meta.clock,
 		seconds.toFixed(seconds < 10 ? 2 : 1) + " s observed",
 		plural(meta.processes, "process", "processes") + ", " + plural(meta.threads, "thread", "threads"),
+		...Object.entries(meta.states ?? {}).filter(([, share]) => share).map(([name, share]) => `${percent(share, 1)} ${STATES[name]}`),
 		meta.pythons.length ? "Python " + meta.pythons.join(", ") : "",
 		meta.start_ms > 0 ? new Date(meta.start_ms).toISOString().slice(0, 19).replace("T", " ") + " UTC" : "",
 		meta.host, meta.kernel, meta.version && "keelback " + meta.version,
