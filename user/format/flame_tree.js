@@ -87,7 +87,7 @@ function without(raw, dropped) {
 		result.selfs.forEach((self, side) => self.push(made.selfs[side][node]));
 		pending.push(...[...children[node].values()].reverse().map((child) => [child, at]));
 	}
-	return result;
+	return result.selfs[SIDE.GONE] ? addGone(result) : result;
 }
 
 /*
