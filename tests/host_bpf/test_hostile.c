@@ -197,6 +197,103 @@ static void test_circles(void **state)
 	each_layout(check_circles);
 }
 
+/* ---------------------------------------------------------------- marks */
+
+static struct kb_walk marked;
+
+static int walk_marked(uint32_t want)
+{
+	struct kb_proc proc = world.proc;
+	int status;
+
+	kb_host.context = &world;
+	walker__clear();
+	config.want = want;
+	memset(&marked, 0xa5, sizeof(marked));
+	status = kb_find_thread(&marked, &proc, &world.layout, TP, 1);
+	if (status == KB_WALK_OK)
+		status = kb_walk_frames(&marked, &world.layout, 1);
+	config.want = 0;
+	return status;
+}
+
+/* C code called the interpreter with the frame, whose caller is `previous` (0: the root). */
+static void put_entered_frame(uint64_t at, uint64_t previous)
+{
+	const struct kb_layout *layout = &world.layout;
+	uint64_t shim = at + FRAME_STEP;
+	uint8_t owner = layout->skip_owner, entry = 1;
+
+	put_frame(at, layout->skip_owner ? shim : previous);
+	if (layout->frame_is_entry != KB_NO_OFFSET)
+		poke(at + layout->frame_is_entry, &entry, 1);
+	if (!layout->skip_owner)
+		return;
+	put_frame(shim, previous);
+	poke(shim + layout->frame_owner, &owner, 1);
+}
+
+static unsigned count_marks(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < marked.n_frames; i++)
+		n += marked.words[i] == KB_WORD(KB_WORD_NATIVE_MARK, 0);
+	return n;
+}
+
+/* Between frames, not at the root; counted like frames, so that no room is written beyond. */
+static void check_marks(void)
+{
+	bool tells = world.layout.version_minor >= 11;
+	uint64_t at = FRAMES;
+
+	/* Recordings of 3.11 are older than the field. */
+	if (world.layout.version_minor == 11)
+		world.layout.frame_is_entry = world.layout.frame_owner - 1;
+	put_entered_frame(at, 0);
+	for (unsigned i = 1; i < 3; i++, at += 2 * FRAME_STEP)
+		put_entered_frame(at + 2 * FRAME_STEP, at);
+	start_with(at);
+	assert_int_equal(walk_marked(0), KB_WALK_OK);
+	assert_int_equal(marked.n_frames, 3);
+	assert_int_equal(walk_marked(KB_WANT_NATIVE_MARKS), KB_WALK_OK);
+	assert_int_equal(marked.n_frames, tells ? 5 : 3);
+	assert_int_equal(count_marks(), tells ? 2 : 0);
+	assert_int_equal(marked.words[1] == KB_WORD(KB_WORD_NATIVE_MARK, 0), tells);
+
+	for (unsigned i = 0; i < KB_FRAMES_MAX; i++, at += 2 * FRAME_STEP)
+		put_entered_frame(at + 2 * FRAME_STEP, at);
+	start_with(at);
+	assert_int_equal(walk_marked(KB_WANT_NATIVE_MARKS), KB_WALK_TRUNCATED);
+	assert_in_range(marked.n_frames, KB_FRAMES_MAX - 2, KB_FRAMES_MAX);
+	assert_in_range(count_marks(), tells ? KB_FRAMES_MAX / 2 - 2 : 0, KB_FRAMES_MAX / 2);
+}
+
+static void test_marks(void **state)
+{
+	each_layout(check_marks);
+}
+
+/* A tail ends where its room does. */
+static void check_full_tail(void)
+{
+	uint64_t hash;
+
+	assert_int_equal(walk_marked(0), KB_WALK_OK);
+	hash = marked.head.hash;
+	for (unsigned i = 0; i < 2 * KB_WORDS_MAX; i++)
+		kb_walk_append(&marked, KB_WORD(KB_WORD_GC, 0));
+	assert_int_equal(marked.head.n_words, KB_WORDS_MAX);
+	assert_int_equal(marked.n_frames, 1);
+	assert_true(marked.head.hash != hash);
+}
+
+static void test_full_tail(void **state)
+{
+	each_layout(check_full_tail);
+}
+
 /* Callees below their callers, each right behind what the window holds. */
 static void check_adjacent_frames(void)
 {
@@ -479,7 +576,8 @@ int main(void)
 		cmocka_unit_test(test_skipped_frames),	cmocka_unit_test(test_wild_pointers),
 		cmocka_unit_test(test_unfilled_cframe), cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_strings),		cmocka_unit_test(test_line_tables),
-		cmocka_unit_test(test_last_bytes),
+		cmocka_unit_test(test_last_bytes),	cmocka_unit_test(test_marks),
+		cmocka_unit_test(test_full_tail),
 	};
 
 	return run_with_each_loop(tests);
