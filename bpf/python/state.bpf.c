@@ -89,7 +89,10 @@ static __always_inline int is_handling(struct kb_walk *walk, const struct kb_pro
 
 	if (layout->version_minor < 7)
 		return is_exception(proc, item);
-	for (int i = 0; i < EXC_ITEMS_MAX && item; i++) {
+		/* Unrolled: the verifier of Linux 6.1 refuses the shape that the compiler gives
+		 * this loop. */
+#pragma unroll
+	for (int i = 0; i < EXC_ITEMS_MAX; i++) {
 		if (layout->version_minor < 11) {
 			struct exc_item_3 at = {};
 
@@ -105,6 +108,8 @@ static __always_inline int is_handling(struct kb_walk *walk, const struct kb_pro
 		}
 		if (is_exception(proc, value))
 			return 1;
+		if (!item)
+			return 0;
 	}
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,13 +11,29 @@
 #include "base/log.h"
 #include "kernel/load.h"
 
+/* The verifier's log comes as one text of many lines, of which the last say what is wrong. */
+#define LOG_LINES_MAX 40
+
+static void log_lines(char *text)
+{
+	char *lines[LOG_LINES_MAX], *rest = text, *line;
+	size_t n = 0;
+
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			lines[n++ % LOG_LINES_MAX] = line;
+	for (size_t i = n > LOG_LINES_MAX ? n - LOG_LINES_MAX : 0; i < n; i++)
+		kb_debug("libbpf: %s", lines[i % LOG_LINES_MAX]);
+}
+
 static int print(enum libbpf_print_level level, const char *format, va_list args)
 {
-	char line[1024];
+	char *text;
 
-	vsnprintf(line, sizeof(line), format, args);
-	line[strcspn(line, "\n")] = '\0';
-	kb_debug("libbpf: %s", line);
+	if (vasprintf(&text, format, args) < 0)
+		return 0;
+	log_lines(text);
+	free(text);
 	return 0;
 }
 
