@@ -10,6 +10,7 @@
  *     threads            [PID, comm, TID, name], when there are several
  *     nodes, counts      for each of them: the nodes that are leaves of its samples, each as the
  *                        distance from the one before, and how many samples
+ *     manyThreads        instead of these three: they would be too much data
  *     baseline, old      with a baseline: its meta and ledger, its samples of each node
  *
  * Fifty thousand nodes take about 400 KB this way.
@@ -289,9 +290,13 @@ static void write_threads(const struct flame *flame)
 	static const char *const names[] = { "threads", "nodes", "counts" };
 	const struct kb_tree *tree = flame->tree;
 
-	if (!tree->n_samples || tree->n_samples > FLAMEGRAPH_PAIRS_MAX ||
+	if (!tree->n_samples ||
 	    tree->samples[0].thread == tree->samples[tree->n_samples - 1].thread)
 		return;
+	if (tree->n_samples > FLAMEGRAPH_PAIRS_MAX) {
+		fputs(",\n\"manyThreads\":true", flame->stream);
+		return;
+	}
 	for (enum part part = PART_THREAD; part <= PART_COUNTS; part++) {
 		fprintf(flame->stream, ",\n\"%s\":[", names[part]);
 		write_threads_column(flame, part);

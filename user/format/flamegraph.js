@@ -245,6 +245,8 @@ for (const item of [$("python"), ...document.querySelectorAll(".only-native")])
 	item.hidden = !hasNative;
 if (data.threads)
 	fillThreads();
+if (data.manyThreads)
+	$("facts").append(element("li", "too many stacks to choose threads: use --threads", "warn"));
 if (differs)
 	startDiff();
 startTheme();
