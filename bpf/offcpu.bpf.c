@@ -97,17 +97,15 @@ struct {
 static __always_inline void send_moment(const struct kb_wait *wait, kb_u32 tid, kb_u64 ns)
 {
 	struct kb_data_moment moment = {
-		.kind = KB_DATA_MOMENT,
 		.proc = wait->proc,
 		.hash = wait->hash,
 		.time = wait->since,
 		.count = ns,
 		.tid = tid,
-		.generation = control.generation,
 		.flags = wait->state | KB_STATE_OFF_CPU,
 	};
 
-	bpf_ringbuf_output(&data, &moment, sizeof(moment), BPF_RB_NO_WAKEUP);
+	kb_send_moment(&moment);
 }
 
 /* Nobody else has this key: a thread runs on one CPU. */

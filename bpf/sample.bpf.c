@@ -46,6 +46,18 @@ struct {
 	__type(value, kb_u64);
 } last_tick SEC(".maps");
 
+static __always_inline void moment(struct kb_walk *walk, struct kb_proc *proc, kb_u32 tid)
+{
+	struct kb_data_moment record = { .proc = proc->id, .tid = tid, .count = 1 };
+
+	if (!(config.want & KB_WANT_MOMENTS))
+		return;
+	record.hash = walk->head.hash;
+	record.flags = walk->state;
+	record.time = bpf_ktime_get_ns();
+	kb_send_moment(&record);
+}
+
 /* First sample with this key in this generation. */
 static __noinline int count_new(struct kb_walk *walk, struct kb_proc *proc,
 				const struct kb_layout *layout, kb_u32 tid)
@@ -79,12 +91,14 @@ static __noinline int count_new(struct kb_walk *walk, struct kb_proc *proc,
 			    : bpf_map_lookup_elem(&counts_even, &key);
 		if (count) {
 			__sync_fetch_and_add(count, 1);
+			moment(walk, proc, tid);
 		} else {
 			kb_count(KB_L_STACKS_FULL, 1);
 			kb_request_drain();
 		}
 		return 0;
 	}
+	moment(walk, proc, tid);
 	new_stacks = (kb_u32 *)&control.new_stacks[odd];
 	__sync_fetch_and_add(new_stacks, 1);
 	if (*new_stacks > config.stacks_high ||
@@ -128,6 +142,7 @@ static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 		kb_count(KB_L_OTHER_STATE, 1);
 		return 0;
 	}
+	walk->state = state;
 	kb_count(KB_LEDGER_ATTEMPTED, 1);
 	if (status == KB_WALK_OK)
 		status = kb_walk_frames(walk, layout, kb_stack_seed(proc));
@@ -152,6 +167,7 @@ static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 				       : bpf_map_lookup_elem(&counts_even, &key);
 	if (count) {
 		__sync_fetch_and_add(count, 1);
+		moment(walk, proc, tid);
 		return 0;
 	}
 	return count_new(walk, proc, layout, tid);

@@ -144,6 +144,25 @@ __noinline int kb_send_stack(struct kb_walk *walk, struct kb_proc *proc,
 	return KB_L_GOOD;
 }
 
+/* Looking at the ring costs some 10 ns: one in so many moments does. */
+#define LOOK_EVERY 64
+
+__noinline int kb_send_moment(struct kb_data_moment *record)
+{
+	if (!record)
+		return 0;
+	record->kind = KB_DATA_MOMENT;
+	record->generation = control.generation;
+	if (bpf_ringbuf_output(&data, record, sizeof(*record), BPF_RB_NO_WAKEUP)) {
+		kb_count(KB_L_LOST_MOMENTS, 1);
+		kb_request_drain();
+	} else if (!(record->time / 1024 % LOOK_EVERY) &&
+		   bpf_ringbuf_query(&data, BPF_RB_AVAIL_DATA) > config.ring_high) {
+		kb_request_drain();
+	}
+	return 0;
+}
+
 __noinline int kb_verify_frame(struct kb_walk *walk, struct kb_proc *proc,
 			       const struct kb_layout *layout)
 {

@@ -31,6 +31,12 @@ int kb_send_stack(struct kb_walk *walk, struct kb_proc *proc, const struct kb_la
 		  kb_u32 generation);
 
 /*
+ * Sends one sample or wait by itself, after its stack was sent: its kind and generation are filled
+ * in here. What does not fit is counted as lost.
+ */
+int kb_send_moment(struct kb_data_moment *record);
+
+/*
  * Compares one frame's code object with what was sent for it. When another one
  * lies there, the process's epoch moves on, which gives all its stacks new
  * hashes, so that they are sent again with the code objects of now, and the answer is 0.

@@ -33,6 +33,7 @@ struct kb_walk {
 	kb_u64 gc_frame;      /* that a collection began on top of; 0: none, or it is not known */
 	kb_u64 tstate_at;     /* the thread state's address, its bytes are below; 0: it has none */
 	kb_u64 attached; /* the interpreter says that this thread state runs: it holds the GIL */
+	kb_u64 state;	 /* KB_STATE_*, as far as the run asks for it */
 	kb_u64 checks;	 /* counts samples on this CPU: whose frame is verified */
 	kb_u8 tstate[KB_TSTATE_SPAN];
 	kb_u8 window[KB_PAGE_SIZE + KB_FRAME_SPAN];

@@ -143,6 +143,7 @@ KB_ASSERT_SIZE(struct kb_data_lines, 32);
 #define KB_STATE_GC	   2u
 #define KB_STATE_EXCEPTION 4u
 #define KB_STATE_OFF_CPU   8u
+#define KB_STATES	   15u
 
 /* One sample, for timelines: arrives after the stack that it names. */
 struct kb_data_moment {

@@ -51,7 +51,8 @@
 	X(WAITS_NOT_KEPT, "waits_not_kept", NOTE, "waits of more threads than the table holds")    \
 	X(LOST_WAIT_NS, "lost_wait_ns", NOTE, "nanoseconds of waits that are not in the profile")  \
 	X(HOLDER_UNKNOWN, "holder_unknown", NOTE,                                                  \
-	  "waits for the GIL whose holder's stack could not be read while it ran")
+	  "waits for the GIL whose holder's stack could not be read while it ran")                 \
+	X(LOST_MOMENTS, "lost_moments", NOTE, "samples that are not in the timeline")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

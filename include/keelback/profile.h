@@ -187,7 +187,8 @@ KB_API uint64_t kb_profile__attempted(const struct kb_profile *profile);
 KB_API struct kb_error *kb_profile__load(const char *path, bool partial,
 					 struct kb_profile **profile);
 
-/* Only for profiles from kb_profile__load(); a sampler's profile is the sampler's. */
+/* Only for profiles from kb_profile__load() and kb_sampler__last(): a sampler's own profile is its
+ * own. */
 KB_API void kb_profile__destroy(struct kb_profile *profile);
 
 #ifdef __cplusplus

@@ -44,7 +44,15 @@ struct kb_sample_opts {
 	bool native;	      /* native frames among Python's */
 	bool kernel;	      /* what threads do in the kernel */
 	bool opcodes;	      /* the instruction that the innermost Python frame is at */
+	bool timeline;	      /* each sample by itself as well: kb_profile__moments() */
+	/*
+	 * A flight recorder: only the last seconds can be had, by kb_sampler__last(), and nothing
+	 * older is kept. 0: everything. Implies timeline, and does not go with a recording.
+	 */
+	unsigned keep_s;
 };
+
+#define KB_KEEP_MAX_S 3600
 
 struct kb_sampler;
 
@@ -82,6 +90,13 @@ KB_API struct kb_error *kb_sampler__stop(struct kb_sampler *sampler);
  * the end.
  */
 KB_API const struct kb_profile *kb_sampler__profile(const struct kb_sampler *sampler);
+
+/*
+ * What a session with a timeline has kept (with keep_s, of the last seconds before the
+ * last drain), as a profile of its own, to be destroyed with kb_profile__destroy().
+ */
+KB_API struct kb_error *kb_sampler__last(const struct kb_sampler *sampler,
+					 struct kb_profile **profile);
 
 /* The command's PID, or 0. */
 KB_API pid_t kb_sampler__command_pid(const struct kb_sampler *sampler);

@@ -42,8 +42,9 @@ _keelback() {
 		;;
 	--cgroup) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
 	--baseline) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
-	-d | --duration | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout) ;;
+	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout) ;;
 	-o | --output | --command-output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+	--when) mapfile -t COMPREPLY < <(compgen -W "cpu> cpu< gil> gil< threads> threads<" -- "$current") ;;
 	*)
 		case $current in
 		-*) mapfile -t COMPREPLY < <(compgen -W "$(_keelback_options "$command")" -- "$current") ;;

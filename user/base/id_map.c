@@ -59,6 +59,13 @@ uint32_t kb_id_map__get(const struct kb_id_map *map, uint64_t a, uint64_t b)
 	return map->n_slots ? find(map, a, b)->id : KB_ID_MAP_NONE;
 }
 
+void kb_id_map__each(struct kb_id_map *map, kb_id_map_fn fn, void *context)
+{
+	for (size_t i = 0; i < map->n_slots; i++)
+		if (map->slots[i].id != KB_ID_MAP_NONE)
+			fn(map->slots[i].a, map->slots[i].b, &map->slots[i].id, context);
+}
+
 static bool grow(struct kb_id_map *map)
 {
 	struct kb_id_map bigger = { .max = map->max };

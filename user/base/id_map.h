@@ -26,6 +26,9 @@ void kb_id_map__free(struct kb_id_map *map);
 void kb_id_map__clear(struct kb_id_map *map);
 /* KB_ID_MAP_NONE when there is none. */
 uint32_t kb_id_map__get(const struct kb_id_map *map, uint64_t a, uint64_t b);
+/* Calls fn for each entry; it may change the id, but not to KB_ID_MAP_NONE. */
+typedef void (*kb_id_map_fn)(uint64_t a, uint64_t b, uint32_t *id, void *context);
+void kb_id_map__each(struct kb_id_map *map, kb_id_map_fn fn, void *context);
 /* Adds or replaces. False when the map is full or memory runs out. */
 bool kb_id_map__set(struct kb_id_map *map, uint64_t a, uint64_t b, uint32_t id);
 

@@ -7,9 +7,11 @@
 #include "base/error.h"
 #include "cli/browser.h"
 #include "cli/command.h"
+#include "cli/flight.h"
 #include "cli/launched.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/realtime.h"
 #include "cli/report.h"
 #include "keelback/diff.h"
 #include "keelback/format.h"
@@ -24,6 +26,7 @@ struct sample_args {
 	struct kb_general_args general;
 	struct kb_target_args target;
 	struct kb_collect_args collect;
+	struct kb_flight_args flight;
 	struct kb_view_args view;
 };
 
@@ -35,14 +38,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	state->child_inputs[0] = &args->target;
 	state->child_inputs[1] = &args->collect;
-	state->child_inputs[2] = &args->view;
-	state->child_inputs[3] = &args->general;
+	state->child_inputs[2] = &args->flight;
+	state->child_inputs[3] = &args->view;
+	state->child_inputs[4] = &args->general;
 	return 0;
 }
 
 static const struct argp_child children[] = {
 	{ &kb_target_argp, 0, "Target, one of these or -- COMMAND:", 1 },
 	{ &kb_collect_argp, 0, "Collecting:", 2 },
+	{ &kb_flight_argp, 0, NULL, 2 },
 	{ &kb_view_argp, 0, "Result:", 3 },
 	{ &kb_general_argp, 0, "General:", 9 },
 	{},
@@ -98,9 +103,16 @@ static struct kb_error *collect(struct run *run)
 {
 	double duration = run->args->collect.duration;
 	uint64_t now, end = UINT64_MAX;
+	struct kb_realtime realtime;
+	struct kb_flight flight = { .args = &run->args->flight,
+				    .view = &run->args->view,
+				    .general = &run->args->general,
+				    .format = run->format,
+				    .sampler = run->sampler };
 	bool done = false;
 
 	KB_TRY(kb_sampler__start(run->sampler));
+	kb_realtime__start(&realtime, run->sampler);
 	say_start(run);
 	now = kb_now(CLOCK_MONOTONIC);
 	if (duration > 0)
@@ -109,6 +121,9 @@ static struct kb_error *collect(struct run *run)
 		uint64_t left = (end - now + KB_NS_PER_MS - 1) / KB_NS_PER_MS;
 
 		KB_TRY(kb_sampler__poll(run->sampler, left < POLL_MS ? left : POLL_MS, &done));
+		KB_TRY(kb_flight__look(&flight));
+		if (run->args->flight.realtime)
+			kb_realtime__look(&realtime);
 		now = kb_now(CLOCK_MONOTONIC);
 	}
 	return NULL;
@@ -128,9 +143,8 @@ static void say_ledger(const struct kb_profile *profile)
 	free(text);
 }
 
-static struct kb_error *write_report(struct run *run)
+static struct kb_error *write_profile(struct run *run, const struct kb_profile *profile)
 {
-	const struct kb_profile *profile = kb_sampler__profile(run->sampler);
 	struct kb_format_opts opts = kb_view_args__opts(&run->args->view, &run->args->general);
 	struct kb_error *err;
 
@@ -144,6 +158,19 @@ static struct kb_error *write_report(struct run *run)
 	if (!run->args->general.quiet)
 		say_ledger(profile);
 	return NULL;
+}
+
+static struct kb_error *write_report(struct run *run)
+{
+	struct kb_profile *last;
+	struct kb_error *err;
+
+	if (!run->args->flight.keep_s)
+		return write_profile(run, kb_sampler__profile(run->sampler));
+	KB_TRY(kb_sampler__last(run->sampler, &last));
+	err = write_profile(run, last);
+	kb_profile__destroy(last);
+	return err;
 }
 
 static struct kb_error *sample(struct run *run, int *status)
@@ -169,9 +196,12 @@ static struct kb_error *open_run(struct run *run)
 	struct kb_sample_opts opts = kb_collect_args__opts(&args->collect);
 
 	target_opts.tid = args->collect.tid;
+	opts.timeline = args->flight.timeline;
+	opts.keep_s = args->flight.keep_s;
 	/* Recordings go to their file at once; other formats, and recordings through a pipe, at the
 	 * end. */
-	if (!strcmp(run->format->name, "recording") && !kb_view_args__to_stdout(&args->view))
+	if (!strcmp(run->format->name, "recording") && !kb_view_args__to_stdout(&args->view) &&
+	    !opts.keep_s)
 		opts.recording = args->view.output;
 	if (opts.recording)
 		KB_TRY(kb_output__check(opts.recording));
@@ -194,6 +224,7 @@ static struct kb_error *check(const struct sample_args *args)
 	if (!args->target.given)
 		return kb_usage("no target: give --pid, --container, --cgroup, --all or -- COMMAND "
 				"(see 'keelback sample --help')");
+	KB_TRY(kb_flight__check(&args->flight, &args->view));
 	return kb_collect_args__check(&args->collect);
 }
 
@@ -205,6 +236,8 @@ static struct kb_error *run_sample(const struct sample_args *args, int *status)
 	KB_TRY(check(args));
 	KB_TRY(kb_view_args__format(&args->view, &run.format));
 	kb_report__start(&args->general);
+	if (args->flight.keep_s)
+		kb_flight__install();
 	err = open_run(&run);
 	if (!err)
 		err = sample(&run, status);

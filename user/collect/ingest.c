@@ -9,6 +9,7 @@
 #include "collect/ingest.h"
 #include "collect/native.h"
 #include "collect/stack_decoder.h"
+#include "model/window.h"
 
 #define PROCS_MAX	      (1u << 20) /* processes of one session; later ones are counted as lost */
 #define WAIT_STACKS_MAX	      (1u << 20) /* kept for the session, 24 bytes each; later ones are lost */
@@ -35,6 +36,7 @@ struct kb_ingest {
 	struct kb_id_map wait_nodes; /* (stack hash, process) → node */
 	struct kb_id_map threads;    /* (process id, tid) → thread */
 	struct kb_id_map truncated;  /* nodes of truncated stacks */
+	uint64_t start_ns;	     /* moments count from here */
 };
 
 static uint32_t code_at(uint32_t proc, uint64_t address, void *context);
@@ -253,6 +255,72 @@ static void add_stack(struct kb_ingest *ingest, const struct kb_data_stack *reco
 		kb_id_map__set(&ingest->truncated, node, 0, 1);
 }
 
+static uint32_t thread_of(struct kb_ingest *ingest, const struct kb_stack_key *key)
+{
+	struct kb_data_thread nameless = { .proc = key->proc, .tid = key->tid };
+	uint32_t thread = kb_id_map__get(&ingest->threads, key->proc, key->tid);
+
+	return thread != KB_ID_NONE ? thread : add_thread(ingest, &nameless);
+}
+
+/* The frame that stands for stacks that are not known. */
+static uint32_t wait_marker(struct kb_ingest *ingest, uint64_t hash)
+{
+	static const char *const names[KB_WAIT_HASHES] = {
+		[KB_WAIT_NOT_WALKED] = "<waits not walked>",
+		[KB_WAIT_BEFORE_START] = "<waiting since before the start>",
+	};
+	struct kb_code_info info = { .kind = KB_FRAME_MARKER, .file = "", .name = names[hash] };
+	struct kb_profile *profile = ingest->opts.profile;
+
+	return kb_profile__add_node(
+		profile, KB_ID_NONE,
+		kb_profile__add_frame(profile, kb_profile__add_code(profile, &info), 0));
+}
+
+static uint32_t wait_node(struct kb_ingest *ingest, uint64_t hash, uint32_t proc)
+{
+	uint32_t node = kb_id_map__get(&ingest->wait_nodes, hash, proc);
+
+	if (node == KB_ID_NONE && hash && hash < KB_WAIT_HASHES) {
+		node = wait_marker(ingest, hash);
+		kb_id_map__set(&ingest->wait_nodes, hash, proc, node);
+	}
+	return node;
+}
+
+/* What a sample is in the profile's unit. */
+static uint64_t amount_of_sample(const struct kb_ingest *ingest)
+{
+	return ingest->opts.sample_ns ? ingest->opts.sample_ns : 1;
+}
+
+void kb_ingest__set_start(struct kb_ingest *ingest, uint64_t start_ns)
+{
+	ingest->start_ns = start_ns;
+}
+
+static void add_moment(struct kb_ingest *ingest, const struct kb_data_moment *record)
+{
+	struct kb_stack_key key = { .proc = record->proc, .tid = record->tid };
+	struct kb_moment moment = {
+		.time_ns = record->time > ingest->start_ns ? record->time - ingest->start_ns : 0,
+		.count = record->count,
+		.thread = thread_of(ingest, &key),
+		.flags = record->flags & KB_STATES,
+	};
+
+	if (moment.flags & KB_STATE_OFF_CPU) {
+		moment.node = wait_node(ingest, record->hash, record->proc);
+	} else {
+		moment.node = kb_id_map__get(&ingest->generations[record->generation & 1].nodes,
+					     record->hash, record->proc);
+		moment.count *= amount_of_sample(ingest);
+	}
+	if (!kb_profile__add_moment(ingest->opts.profile, &moment))
+		kb_profile__ledger_add(ingest->opts.profile, KB_L_LOST_MOMENTS, 1);
+}
+
 void kb_ingest__record(struct kb_ingest *ingest, const void *record, size_t size)
 {
 	const struct kb_data_code *code = record;
@@ -271,14 +339,8 @@ void kb_ingest__record(struct kb_ingest *ingest, const void *record, size_t size
 		add_thread(ingest, record);
 	else if (kind == KB_DATA_PROC && size >= sizeof(*proc))
 		add_forked(ingest, proc);
-}
-
-static uint32_t thread_of(struct kb_ingest *ingest, const struct kb_stack_key *key)
-{
-	struct kb_data_thread nameless = { .proc = key->proc, .tid = key->tid };
-	uint32_t thread = kb_id_map__get(&ingest->threads, key->proc, key->tid);
-
-	return thread != KB_ID_NONE ? thread : add_thread(ingest, &nameless);
+	else if (kind == KB_DATA_MOMENT && size >= sizeof(struct kb_data_moment))
+		add_moment(ingest, record);
 }
 
 /* n samples or waits of a thread, which come to `amount` in the profile's unit. */
@@ -306,35 +368,15 @@ void kb_ingest__count(struct kb_ingest *ingest, uint32_t parity, const struct kb
 {
 	uint32_t node =
 		kb_id_map__get(&ingest->generations[parity & 1].nodes, key->hash, key->proc);
-	uint64_t each = ingest->opts.sample_ns ? ingest->opts.sample_ns : 1;
 
-	add_samples(ingest, key, node, count * each, count);
-}
-
-/* The frame that stands for stacks that are not known. */
-static uint32_t wait_marker(struct kb_ingest *ingest, uint64_t hash)
-{
-	static const char *const names[KB_WAIT_HASHES] = {
-		[KB_WAIT_NOT_WALKED] = "<waits not walked>",
-		[KB_WAIT_BEFORE_START] = "<waiting since before the start>",
-	};
-	struct kb_code_info info = { .kind = KB_FRAME_MARKER, .file = "", .name = names[hash] };
-	struct kb_profile *profile = ingest->opts.profile;
-
-	return kb_profile__add_node(
-		profile, KB_ID_NONE,
-		kb_profile__add_frame(profile, kb_profile__add_code(profile, &info), 0));
+	add_samples(ingest, key, node, count * amount_of_sample(ingest), count);
 }
 
 void kb_ingest__waits(struct kb_ingest *ingest, const struct kb_stack_key *key,
 		      const struct kb_wait_sum *sum)
 {
-	uint32_t node = kb_id_map__get(&ingest->wait_nodes, key->hash, key->proc);
+	uint32_t node = wait_node(ingest, key->hash, key->proc);
 
-	if (node == KB_ID_NONE && key->hash && key->hash < KB_WAIT_HASHES) {
-		node = wait_marker(ingest, key->hash);
-		kb_id_map__set(&ingest->wait_nodes, key->hash, key->proc, node);
-	}
 	if (node == KB_ID_NONE)
 		kb_profile__ledger_add(ingest->opts.profile, KB_L_LOST_WAIT_NS, sum->ns);
 	add_samples(ingest, key, node, sum->ns, sum->n);
@@ -346,6 +388,57 @@ void kb_ingest__lost_wait(struct kb_ingest *ingest, unsigned reason, uint64_t ns
 	/* These have no Python stack, which says all. */
 	if (reason != KB_L_NOT_PYTHON_THREAD && reason != KB_L_NO_FRAME)
 		kb_profile__ledger_add(ingest->opts.profile, KB_L_LOST_WAIT_NS, ns);
+}
+
+static void mark_node(uint64_t hash, uint64_t proc, uint32_t *node, void *context)
+{
+	((uint32_t *)context)[*node] = 1;
+}
+
+static void move_node(uint64_t hash, uint64_t proc, uint32_t *node, void *context)
+{
+	*node = ((uint32_t *)context)[*node];
+}
+
+struct move_truncated {
+	const uint32_t *nodes;
+	struct kb_id_map moved;
+};
+
+static void move_truncated(uint64_t node, uint64_t zero, uint32_t *one, void *context)
+{
+	struct move_truncated *move = context;
+
+	if (move->nodes[node] != KB_ID_NONE)
+		kb_id_map__set(&move->moved, move->nodes[node], 0, 1);
+}
+
+bool kb_ingest__forget_stacks(struct kb_ingest *ingest)
+{
+	struct kb_profile *profile = ingest->opts.profile;
+	uint32_t *nodes = calloc(kb_profile__n_nodes(profile) + 1, sizeof(*nodes));
+	struct move_truncated move = { .nodes = nodes };
+	bool done;
+
+	if (!nodes)
+		return false;
+	for (int i = 0; i < 2; i++)
+		kb_id_map__each(&ingest->generations[i].nodes, mark_node, nodes);
+	kb_id_map__each(&ingest->wait_nodes, mark_node, nodes);
+	done = kb_profile__forget_stacks(profile, nodes);
+	if (done) {
+		for (int i = 0; i < 2; i++)
+			kb_id_map__each(&ingest->generations[i].nodes, move_node, nodes);
+		kb_id_map__each(&ingest->wait_nodes, move_node, nodes);
+		/* Without memory some truncated stacks count as good: they keep their mark in the
+		 * tree. */
+		kb_id_map__init(&move.moved, KB_PROFILE_NODES_MAX);
+		kb_id_map__each(&ingest->truncated, move_truncated, &move);
+		kb_id_map__free(&ingest->truncated);
+		ingest->truncated = move.moved;
+	}
+	free(nodes);
+	return done;
 }
 
 void kb_ingest__end_generation(struct kb_ingest *ingest, uint32_t parity)

@@ -2,6 +2,7 @@
 #ifndef KB_COLLECT_INGEST_H
 #define KB_COLLECT_INGEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "bpf/shared/events.h"
@@ -43,6 +44,9 @@ struct kb_ingest_opts {
 struct kb_error *kb_ingest__create(const struct kb_ingest_opts *opts, struct kb_ingest **ingest);
 void kb_ingest__destroy(struct kb_ingest *ingest);
 
+/* When observation began, CLOCK_MONOTONIC in ns: moments count from there. */
+void kb_ingest__set_start(struct kb_ingest *ingest, uint64_t start_ns);
+
 /* Process id of the kernel's records → process in the profile. Before any record that uses it. */
 struct kb_error *kb_ingest__add_process(struct kb_ingest *ingest, uint32_t proc,
 					const struct kb_process_info *info);
@@ -59,6 +63,11 @@ void kb_ingest__waits(struct kb_ingest *ingest, const struct kb_stack_key *key,
 		      const struct kb_wait_sum *sum);
 /* A wait whose stack could not be taken; reason: the ledger's. */
 void kb_ingest__lost_wait(struct kb_ingest *ingest, unsigned reason, uint64_t ns);
+/*
+ * Forgets the profile's stacks that neither its moments nor the generations under
+ * way refer to. False: out of memory, nothing is changed.
+ */
+bool kb_ingest__forget_stacks(struct kb_ingest *ingest);
 /* The generation's counts have all been handed over: its stacks are forgotten. */
 void kb_ingest__end_generation(struct kb_ingest *ingest, uint32_t parity);
 

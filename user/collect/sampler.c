@@ -24,6 +24,8 @@
 #include "collect/mode.h"
 #include "collect/native.h"
 #include "collect/present.h"
+#include "collect/recorder.h"
+#include "collect/setup.h"
 #include "collect/target.h"
 #include "collect/waits.h"
 #include "collect/wake.h"
@@ -34,16 +36,6 @@
 #include "keelback/inspect.h"
 #include "keelback/sample.h"
 #include "model/recording.h"
-#include "system/arch.h"
-
-#define RATE_DEFAULT 1000
-#define DRAIN_MS     1000
-#define DRAIN_MS_MAX 60000
-#define DATA_BYTES                                                                                 \
-	(8u << 20) /* seconds of new stacks at 10 kHz, and within the memory promised for --all */
-#define COUNTS_MIN	8192
-#define COUNTS_MAX	(1u << 20)
-#define TICK_NS_DEFAULT 4000000 /* CONFIG_HZ=250 */
 
 struct kb_sampler {
 	const struct kb_target *target;
@@ -53,7 +45,8 @@ struct kb_sampler {
 	struct kb_identifier *identifier;
 	struct kb_native *native; /* NULL: neither native nor kernel frames */
 	struct kb_ingest *ingest;
-	struct kb_waits *waits; /* NULL: the mode is of samples */
+	struct kb_waits *waits;	      /* NULL: the mode is of samples */
+	struct kb_recorder *recorder; /* NULL without a timeline */
 	struct kb_profile *profile;
 	struct kb_recording_writer *recording;
 	FILE *recording_file;
@@ -67,118 +60,13 @@ struct kb_sampler {
 	char clock_text[64];
 };
 
-/* The timer tick, from the resolution of the coarse clock, which advances with it. */
-static uint64_t tick_ns(void)
-{
-	struct timespec t;
-
-	if (clock_getres(CLOCK_MONOTONIC_COARSE, &t) || t.tv_sec || !t.tv_nsec)
-		return TICK_NS_DEFAULT;
-	return t.tv_nsec;
-}
-
-/* Waits for the GIL are seen whole: there is nothing to sample. */
-static bool takes_samples(const struct kb_sampler *s)
-{
-	return s->opts.mode != KB_MODE_GIL_WAIT;
-}
-
-static double rate_of(const struct kb_sampler *s)
-{
-	return s->opts.tick ? (double)KB_NS_PER_SECOND / tick_ns()
-			    : kb_clock__mean_rate(s->opts.rate_hz, !s->opts.no_jitter);
-}
-
-static struct kb_error *choose_clock(struct kb_sampler *s)
-{
-	struct kb_sample_opts *opts = &s->opts;
-
-	if (opts->rate_hz > KB_RATE_MAX)
-		return kb_usage("rate %u Hz is too high: at most %d", opts->rate_hz, KB_RATE_MAX);
-	if (!opts->rate_hz && !opts->tick) {
-		opts->tick = KB_ARCH_HAS_TICK && s->target->filter != KB_FILTER_PIDS;
-		opts->rate_hz = RATE_DEFAULT;
-	}
-	if (opts->drain_ms > DRAIN_MS_MAX)
-		return kb_usage("drain interval %u ms is too long: at most %d", opts->drain_ms,
-				DRAIN_MS_MAX);
-	if (!kb_sample_mode__name(opts->mode))
-		return kb_usage("there is no sampling mode %d", opts->mode);
-	if (opts->native && !KB_ARCH_HAS_UNWIND)
-		return kb_unsupported("native stacks cannot be unwound on this processor: leave "
-				      "--native out");
-	if (!opts->wait_min_ns)
-		opts->wait_min_ns = KB_WAIT_MIN_NS;
-	if (!opts->drain_ms)
-		opts->drain_ms = DRAIN_MS;
-	return NULL;
-}
-
-/* Room for every sample of two drain intervals being a stack of its own. */
-static uint32_t counts_needed(const struct kb_sampler *s, unsigned cpus)
-{
-	double samples = rate_of(s) * cpus * s->opts.drain_ms / 1000 * 2;
-	uint32_t n = COUNTS_MIN;
-
-	while (n < samples && n < COUNTS_MAX)
-		n *= 2;
-	return n;
-}
-
-/* The kernel side has its own names for what the public headers define. */
-_Static_assert((int)KB_MODE_IS_WALL == (int)KB_MODE_WALL &&
-		       (int)KB_MODE_IS_GIL == (int)KB_MODE_GIL &&
-		       (int)KB_MODE_IS_GIL_WAIT == (int)KB_MODE_GIL_WAIT &&
-		       (int)KB_MODE_IS_EXCEPTION == (int)KB_MODE_EXCEPTION,
-	       "one number per mode");
-_Static_assert(KB_STATE_GIL == KB_MOMENT_GIL && KB_STATE_GC == KB_MOMENT_GC &&
-		       KB_STATE_EXCEPTION == KB_MOMENT_EXCEPTION &&
-		       KB_STATE_OFF_CPU == KB_MOMENT_OFF_CPU,
-	       "one bit per state");
-
-static uint32_t wanted(const struct kb_sample_opts *opts)
-{
-	uint32_t want = 0;
-
-	if (!opts->no_native_marks)
-		want |= KB_WANT_NATIVE_MARKS;
-	if (!opts->no_gc)
-		want |= KB_WANT_GC;
-	/* Marks tell which native frame belongs between which Python frames. */
-	if (opts->native)
-		want |= KB_WANT_NATIVE | KB_WANT_NATIVE_MARKS;
-	if (opts->kernel)
-		want |= KB_WANT_KERNEL;
-	if (opts->opcodes)
-		want |= KB_WANT_OPCODE;
-	return want;
-}
-
 static struct kb_error *load_programs(struct kb_sampler *s)
 {
-	const struct kb_target *target = s->target;
-	struct kb_sample_programs_opts opts = { .tick = s->opts.tick,
-						.waits = kb_mode__of_time(s->opts.mode),
-						.data_bytes = DATA_BYTES };
+	struct kb_sample_programs_opts opts;
 	struct kb_cpus cpus;
 
 	KB_TRY(kb_cpus__online(&cpus));
-	opts.counts_max = counts_needed(s, cpus.n);
-	opts.config = (struct kb_config){
-		.cgroup_id = target->cgroup.id,
-		.cgroup_level = target->cgroup.level,
-		.filter = target->filter,
-		.children = target->children,
-		.tid = target->tid,
-		.self_tgid = getpid(),
-		.tick_min_ns = tick_ns() / 4 * 3,
-		.stacks_high = opts.counts_max / 4 * 3,
-		.ring_high = DATA_BYTES / 4,
-		.mode = s->opts.mode,
-		.wait_min_ns = s->opts.wait_min_ns,
-		.only_tgid = target->pids.n == 1 && !target->children ? target->pids.ids[0] : 0,
-		.want = wanted(&s->opts),
-	};
+	kb_setup__programs(&s->opts, s->target, cpus.n, &opts);
 	return kb_sample_programs__create(&opts, &s->programs);
 }
 
@@ -198,7 +86,7 @@ static struct kb_error *set_meta(struct kb_sampler *s)
 {
 	struct kb_profile_meta meta = {
 		.size = sizeof(meta),
-		.rate_hz = takes_samples(s) ? rate_of(s) : 0,
+		.rate_hz = kb_setup__takes_samples(&s->opts) ? kb_setup__rate(&s->opts) : 0,
 		.start_unix_ns = s->started_unix,
 		.duration_ns = s->started ? kb_now(CLOCK_MONOTONIC) - s->started : 0,
 		.target = s->target->description,
@@ -209,7 +97,7 @@ static struct kb_error *set_meta(struct kb_sampler *s)
 	meta.clock = s->opts.tick				 ? KB_CLOCK_TICK
 		     : s->clock && kb_clock__is_cycles(s->clock) ? KB_CLOCK_CYCLES
 								 : KB_CLOCK_CPU;
-	meta.jitter = takes_samples(s) && !s->opts.tick && !s->opts.no_jitter;
+	meta.jitter = kb_setup__takes_samples(&s->opts) && !s->opts.tick && !s->opts.no_jitter;
 	meta.mode = s->opts.mode;
 	meta.unit = kb_mode__of_time(s->opts.mode) ? KB_UNIT_NS : KB_UNIT_SAMPLES;
 	uname(&name);
@@ -223,9 +111,9 @@ static struct kb_error *set_meta(struct kb_sampler *s)
 /* What a sample stands for where counts are of time. */
 static uint64_t sample_ns(const struct kb_sampler *s)
 {
-	if (!kb_mode__of_time(s->opts.mode) || !takes_samples(s))
+	if (!kb_mode__of_time(s->opts.mode) || !kb_setup__takes_samples(&s->opts))
 		return 0;
-	return (uint64_t)(KB_NS_PER_SECOND / rate_of(s) + 0.5);
+	return (uint64_t)(KB_NS_PER_SECOND / kb_setup__rate(&s->opts) + 0.5);
 }
 
 static struct kb_error *create(struct kb_sampler *s)
@@ -241,7 +129,7 @@ static struct kb_error *create(struct kb_sampler *s)
 		return kb_unsupported("keelback must run in the machine's own PID namespace, with "
 				      "'--pid=host' in a container: %s",
 				      detail);
-	KB_TRY(choose_clock(s));
+	KB_TRY(kb_setup__complete(&s->opts, s->target));
 	/* One descriptor for each thread. */
 	if (!getrlimit(RLIMIT_NOFILE, &files)) {
 		files.rlim_cur = files.rlim_max;
@@ -260,6 +148,8 @@ static struct kb_error *create(struct kb_sampler *s)
 	ingest.sample_ns = sample_ns(s);
 	KB_TRY(kb_ingest__create(&ingest, &s->ingest));
 	kb_identifier__set_ingest(s->identifier, s->ingest);
+	if (s->opts.timeline || s->opts.keep_s)
+		KB_TRY(kb_recorder__create(s->opts.keep_s, &s->recorder));
 	kb_identifier__set_mode(s->identifier, s->opts.mode);
 	if (kb_mode__of_time(s->opts.mode))
 		KB_TRY(kb_waits__create(s->target, s->programs, s->ingest, &s->waits));
@@ -309,7 +199,7 @@ static struct kb_error *start_clock(struct kb_sampler *s, struct kb_pids *pids)
 	struct kb_present present = { s->target, s->programs, s->identifier, s->clock };
 	size_t n_threads = 0;
 
-	if (!takes_samples(s))
+	if (!kb_setup__takes_samples(&s->opts))
 		return NULL;
 	if (s->opts.tick)
 		return kb_sample_programs__attach_tick(s->programs, true);
@@ -345,7 +235,7 @@ struct kb_error *kb_sampler__start(struct kb_sampler *s)
 	struct kb_pids pids = {};
 
 	KB_TRY(kb_sample_programs__attach_tracker(s->programs));
-	if (!s->opts.tick && takes_samples(s))
+	if (!s->opts.tick && kb_setup__takes_samples(&s->opts))
 		KB_TRY(create_clock(s));
 	if (s->target->argv) {
 		err = start_command(s);
@@ -358,6 +248,7 @@ struct kb_error *kb_sampler__start(struct kb_sampler *s)
 	}
 	s->started = kb_now(CLOCK_MONOTONIC);
 	s->started_unix = kb_now(CLOCK_REALTIME);
+	kb_ingest__set_start(s->ingest, s->started);
 	s->next_drain = s->started + s->opts.drain_ms * KB_NS_PER_MS;
 	if (!err)
 		err = kb_waits__observe(s->waits, true);
@@ -422,6 +313,9 @@ struct kb_error *kb_sampler__drain(struct kb_sampler *s)
 	kb_ingest__end_generation(s->ingest, s->generation);
 	s->generation++; /* a number of its own that only grows, so it counts drains as well */
 	KB_TRY(take_ledger(s));
+	if (s->recorder)
+		kb_recorder__drained(s->recorder, s->profile, s->ingest,
+				     kb_now(CLOCK_MONOTONIC) - s->started);
 	s->drain_now = false;
 	s->next_drain = kb_now(CLOCK_MONOTONIC) + s->opts.drain_ms * KB_NS_PER_MS;
 	KB_TRY(set_meta(s));
@@ -484,7 +378,7 @@ void kb_sampler__forget(struct kb_sampler *s, int fd)
 struct kb_error *kb_sampler__pause(struct kb_sampler *s, bool paused)
 {
 	KB_TRY(kb_waits__observe(s->waits, !paused));
-	if (s->opts.tick && takes_samples(s))
+	if (s->opts.tick && kb_setup__takes_samples(&s->opts))
 		return kb_sample_programs__attach_tick(s->programs, !paused);
 	if (s->clock)
 		kb_clock__pause(s->clock, paused);
@@ -533,6 +427,13 @@ const struct kb_profile *kb_sampler__profile(const struct kb_sampler *s)
 	return s->profile;
 }
 
+struct kb_error *kb_sampler__last(const struct kb_sampler *s, struct kb_profile **profile)
+{
+	if (!s->recorder)
+		return kb_usage("this session has no timeline");
+	return kb_recorder__last(s->recorder, s->profile, profile);
+}
+
 pid_t kb_sampler__command_pid(const struct kb_sampler *s)
 {
 	return s->launch.pid;
@@ -556,11 +457,11 @@ void kb_sampler__stats(const struct kb_sampler *s, struct kb_sampler_stats *stat
 	if (size >= offsetof(struct kb_sampler_stats, drains) + sizeof(stats->drains))
 		stats->drains = s->generation;
 	stats->processes = kb_identifier__count(s->identifier);
-	if (!takes_samples(s))
+	if (!kb_setup__takes_samples(&s->opts))
 		snprintf(writable->clock_text, sizeof(s->clock_text), "waits for the GIL");
 	else if (s->opts.tick)
 		snprintf(writable->clock_text, sizeof(s->clock_text), "timer ticks, %.0f Hz",
-			 rate_of(s));
+			 kb_setup__rate(&s->opts));
 	else
 		snprintf(writable->clock_text, sizeof(s->clock_text), "%s, %u Hz%s",
 			 s->clock && kb_clock__is_cycles(s->clock) ? "cycles" : "cpu-clock",
@@ -578,6 +479,7 @@ void kb_sampler__destroy(struct kb_sampler *s)
 	if (s->recording_file)
 		fclose(s->recording_file);
 	kb_waits__destroy(s->waits);
+	kb_recorder__destroy(s->recorder);
 	kb_ingest__destroy(s->ingest);
 	kb_identifier__destroy(s->identifier);
 	kb_native__destroy(s->native);
