@@ -42,6 +42,28 @@ struct pt_regs {
 	 : (number) == 15 ? (regs)->r15                                                            \
 			  : 0)
 
+/* All of them, by DWARF's numbers; 16 is the program counter. */
+#define KB_COPY_REGISTERS(values, regs)                                                            \
+	do {                                                                                       \
+		(values)[0] = (regs)->ax;                                                          \
+		(values)[1] = (regs)->dx;                                                          \
+		(values)[2] = (regs)->cx;                                                          \
+		(values)[3] = (regs)->bx;                                                          \
+		(values)[4] = (regs)->si;                                                          \
+		(values)[5] = (regs)->di;                                                          \
+		(values)[6] = (regs)->bp;                                                          \
+		(values)[7] = (regs)->sp;                                                          \
+		(values)[8] = (regs)->r8;                                                          \
+		(values)[9] = (regs)->r9;                                                          \
+		(values)[10] = (regs)->r10;                                                        \
+		(values)[11] = (regs)->r11;                                                        \
+		(values)[12] = (regs)->r12;                                                        \
+		(values)[13] = (regs)->r13;                                                        \
+		(values)[14] = (regs)->r14;                                                        \
+		(values)[15] = (regs)->r15;                                                        \
+		(values)[16] = (regs)->ip;                                                         \
+	} while (0)
+
 /* A system call and clone() both store the FS base here at once, so it is right for a running
  * thread. */
 #define KB_THREAD_POINTER(task) ((task)->thread.fsbase)

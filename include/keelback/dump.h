@@ -42,6 +42,7 @@ struct kb_dump_opts {
 	/* How much of a value is written; 0: 3 containers deep, 10 items, 120 characters. */
 	unsigned depth, items, characters;
 	enum kb_dump_async async;
+	bool native; /* native frames among Python's */
 };
 
 struct kb_dump;
@@ -91,7 +92,13 @@ struct kb_dump_thread {
 KB_API const struct kb_dump_thread *kb_dump__thread(const struct kb_dump *dump, size_t process,
 						    size_t thread);
 
+enum kb_dump_frame_kind {
+	KB_DUMP_PYTHON = 0,
+	KB_DUMP_NATIVE = 1, /* file: the ELF file, or ""; name: the symbol; no line */
+};
+
 struct kb_dump_frame {
+	enum kb_dump_frame_kind kind;
 	const char *file;
 	const char *name;     /* co_name, as tracebacks show it */
 	const char *qualname; /* qualified name (3.11+), else the name */

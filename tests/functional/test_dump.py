@@ -182,7 +182,7 @@ def flickers(): run(.00002)
 threads = [threading.Thread(target=f, name=f.__name__, daemon=True) for f in (runs, naps, flickers)]
 for thread in threads: thread.start()
 print("ready", flush=True)
-time.sleep(600)
+time.sleep(86400)
 """
 
 
@@ -517,3 +517,54 @@ def test_running_task(env):
     [thread] = [thread for thread in process["threads"] if thread["ident"] == task["thread"]]
     assert thread["tid"] != process["pid"] and thread["frames"][0]["name"] == "blocks", thread
     assert f"running in thread {task['thread']}" in text, text
+
+# C code that calls Python that calls C code, asleep and, in another thread, running.
+NATIVE = """
+import hashlib, sys, threading, time
+def key(x):
+    print("ready", flush=True)
+    time.sleep(600)
+def calls():
+    sorted([1], key=key)
+def hashes():
+    data = b"x" * (1 << 20)
+    while True:
+        hashlib.sha256(data).digest()
+if sys.argv[1] == "hashes":
+    threading.Thread(target=hashes, name="hashes", daemon=True).start()
+calls()
+"""
+
+
+@per_python
+def test_native(env):
+    target = env.py.popen([env.py.script(NATIVE), "sleeps"])
+    env.wait_line(target, "ready")
+    [process] = json.loads(env.keelback("dump", "-p", target.pid, "--native", "--json").stdout)
+    frames = [(frame["kind"], frame["name"], os.path.basename(frame["file"])) for frame in process["threads"][0]["frames"]]
+    python = [name for kind, name, _ in frames if kind == "python"]
+    assert python == ["key", "calls", "<module>"], frames
+    shown = [name for _, name, _ in frames]
+    files = [file for _, _, file in frames]
+    assert frames[0][0] == "native" and files[0].startswith("libc"), frames
+    assert {"select", "clock_nanosleep"} & set(shown[: shown.index("key")]), frames
+    between = files[shown.index("key") + 1 : shown.index("calls")]
+    assert len(between) >= 3 and all("python" in file for file in between), frames
+    assert shown[-1] == "_start" and not any("EvalFrame" in name for name in shown), frames
+    if "symbols" in env.py.traits:
+        assert {"list_sort", "listsort"} & set(shown), frames
+    text = env.keelback("dump", "-p", target.pid, "--native", "--limit", 1).stdout.splitlines()
+    assert sum(line.startswith("  File ") for line in text) == 1 and text[-1] == "  ...", text
+    assert text[1].startswith('  Binary file "/') and ', at ' in text[1], text
+
+
+@per_python(where=lambda py: py.version in ((3, 8), (3, 12), (3, 15)))
+def test_native_of_running_thread(env):
+    target = env.py.popen([env.py.script(NATIVE), "hashes"])
+    env.wait_line(target, "ready")
+    [process] = json.loads(env.keelback("dump", "-p", target.pid, "--native", "--json").stdout)
+    [thread] = [thread for thread in process["threads"] if thread["name"] == "hashes"]
+    kinds = [frame["kind"] for frame in thread["frames"]]
+    names = [frame["name"] for frame in thread["frames"] if frame["kind"] == "python"]
+    assert thread["state"] == "running" and names[:2] == ["hashes", "run"], thread
+    assert kinds[0] == "native" and kinds[-1] == "native", thread

@@ -26,6 +26,7 @@ enum {
 	KEY_MAIN_THREAD = 512,
 	KEY_LOCALS,
 	KEY_ASYNC,
+	KEY_NATIVE,
 	KEY_LIMIT,
 	KEY_TIMEOUT,
 	KEY_DEPTH,
@@ -45,6 +46,7 @@ static const struct argp_option options[] = {
 	{ "limit", KEY_LIMIT, "N", 0,
 	  "At most N frames of a thread, from the innermost one; 0: all of them. Default: 100", 0 },
 	{ "locals", KEY_LOCALS, NULL, 0, "Local variables and their values, too", 0 },
+	{ "native", KEY_NATIVE, NULL, 0, "Native frames among Python's", 0 },
 	{ "async", KEY_ASYNC, "MODE", 0,
 	  "asyncio's tasks, too: running (the current one of each event loop) or all", 0 },
 	{ "depth", KEY_DEPTH, "N", 0, "Values: containers within containers; default: 3", 0 },
@@ -102,6 +104,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_LOCALS:
 		args->opts.locals = true;
+		return 0;
+	case KEY_NATIVE:
+		args->opts.native = true;
 		return 0;
 	case KEY_ASYNC:
 		error = kb_cli__fail(state, kb_value__choice("--async", arg, modes, &mode));
@@ -186,6 +191,7 @@ static struct json_object *frame_json(const struct place *at, bool locals)
 	const struct kb_dump_frame *frame = frame_at(at);
 	struct json_object *object = json_object_new_object();
 
+	kb_json__add_text(object, "kind", frame->kind == KB_DUMP_NATIVE ? "native" : "python");
 	kb_json__add_text(object, "file", frame->file);
 	if (frame->line)
 		kb_json__add_int(object, "line", frame->line);

@@ -99,6 +99,8 @@ static struct kb_error *read_processes(struct kb_dump *dump, const struct kb_tar
 	uint32_t left = 0;
 	struct kb_error *err;
 
+	if (dump->opts.native)
+		KB_TRY(kb_dump_native__create(dump));
 	KB_TRY(kb_image_cache__create(&images));
 	err = kb_target__processes(target, &pids);
 	for (size_t i = 0; i < pids.n && !err; i++) {
@@ -120,6 +122,8 @@ static struct kb_error *read_processes(struct kb_dump *dump, const struct kb_tar
 	/* The images are the remotes' until here. */
 	for (uint32_t i = 0; i < dump->n; i++) {
 		kb_remote__close(&dump->processes[i].remote);
+		kb_code_map__destroy(dump->processes[i].code);
+		dump->processes[i].code = NULL;
 		dump->processes[i].open = false;
 	}
 	kb_image_cache__destroy(images);
@@ -136,6 +140,7 @@ static void drop_gone(struct kb_dump_process_data *process)
 
 		if (thread->gone) {
 			kb_dump_frames__free(&thread->stack);
+			free(thread->native);
 		} else {
 			thread->info.n_frames = thread->stack.n;
 			thread->info.cut = thread->stack.cut;
@@ -199,13 +204,17 @@ void kb_dump__destroy(struct kb_dump *dump)
 	for (uint32_t i = 0; i < dump->n; i++) {
 		struct kb_dump_process_data *process = &dump->processes[i];
 
-		for (uint32_t j = 0; j < process->n_threads; j++)
+		for (uint32_t j = 0; j < process->n_threads; j++) {
 			kb_dump_frames__free(&process->threads[j].stack);
+			free(process->threads[j].native);
+		}
 		free(process->threads);
 		kb_dump__free_tasks(process);
+		kb_code_map__destroy(process->code);
 		kb_remote__close(&process->remote);
 	}
 	free(dump->processes);
+	kb_dump_native__destroy(dump->native);
 	kb_strpool__destroy(dump->strings);
 	free(dump);
 }

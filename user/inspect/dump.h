@@ -7,6 +7,7 @@
 #include "keelback/profile.h"
 #include "python/remote_frames.h"
 #include "python/remote_object.h"
+#include "symbols/native_stack.h"
 
 /* A dump while it is taken, and as it is kept. */
 
@@ -14,6 +15,8 @@ struct kb_dump_frame_data {
 	struct kb_dump_frame info;
 	struct kb_dump_local *locals; /* info.n_locals of them */
 	uint32_t capacity;
+	bool entry;  /* C code called the interpreter to run it */
+	bool beyond; /* more than are shown: without a name */
 };
 
 /* A stack, innermost frame first. */
@@ -26,6 +29,9 @@ struct kb_dump_frames {
 struct kb_dump_thread_data {
 	struct kb_dump_thread info;
 	struct kb_dump_frames stack;
+	struct kb_native_place *native; /* its native stack, while it is put together; or NULL */
+	uint32_t n_native;
+	bool native_cut;
 	struct kb_remote_thread remote;
 	enum kb_remote_walk walk; /* what came of the last try */
 	bool settled;
@@ -44,13 +50,17 @@ struct kb_dump_process_data {
 	uint32_t n_threads, capacity;
 	struct kb_dump_task_data *tasks; /* info.n_tasks of them */
 	struct kb_interpreter interp;
-	struct kb_remote remote; /* open while the dump is taken */
+	struct kb_code_map *code; /* with native frames, else NULL */
+	struct kb_remote remote;  /* open while the dump is taken */
 	bool open;
 };
 
 struct kb_dump {
 	struct kb_dump_opts opts;
 	struct kb_strpool *strings;
+	struct kb_dump_native *native; /* NULL: not wanted */
+	uint64_t native_until; /* CLOCK_MONOTONIC: till then samples without all native frames are
+				  left */
 	struct kb_dump_process_data *processes;
 	uint32_t n, capacity;
 };
@@ -75,6 +85,17 @@ void kb_dump_thread__take_sample(struct kb_dump *dump, struct kb_dump_process_da
 				 struct kb_dump_thread_data *thread,
 				 const struct kb_profile *profile, uint32_t node);
 
+/* Native frames (dump_native.c). */
+struct kb_error *kb_dump_native__create(struct kb_dump *dump);
+void kb_dump_native__destroy(struct kb_dump_native *native);
+void kb_dump_native__add_process(struct kb_dump *dump, struct kb_dump_process_data *process);
+/* Reads the thread's native stack, while it sleeps; and puts it between its Python frames, later.
+ */
+void kb_dump_native__walk(struct kb_dump *dump, struct kb_dump_process_data *process,
+			  struct kb_dump_thread_data *thread);
+void kb_dump_native__merge(struct kb_dump *dump, struct kb_dump_process_data *process,
+			   struct kb_dump_thread_data *thread);
+
 /* asyncio's tasks (dump_tasks.c). */
 struct kb_error *kb_dump__read_tasks(struct kb_dump *dump, struct kb_dump_process_data *process);
 void kb_dump__free_tasks(struct kb_dump_process_data *process);
@@ -90,6 +111,8 @@ void kb_dump_frames__fill(struct kb_dump *dump, struct kb_remote *remote,
 void kb_dump_frame__read_locals(struct kb_dump *dump, struct kb_remote *remote,
 				const struct kb_remote_frame *from,
 				struct kb_dump_frame_data *frame);
+/* Drops the frames that are more than are shown. */
+void kb_dump_frames__trim(struct kb_dump_frames *stack);
 /* As faulthandler writes a frame, and its locals below it, behind `indent`. */
 void kb_dump_frame__write(const struct kb_dump_frame_data *frame, const char *indent, FILE *stream);
 

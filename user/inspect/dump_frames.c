@@ -45,6 +45,18 @@ struct kb_dump_frame_data *kb_dump_frames__add(struct kb_dump_frames *stack)
 	return memset(&grown[stack->n++], 0, sizeof(*grown));
 }
 
+void kb_dump_frames__trim(struct kb_dump_frames *stack)
+{
+	for (uint32_t i = 0; i < stack->n; i++) {
+		if (!stack->frames[i].beyond)
+			continue;
+		for (uint32_t j = i; j < stack->n; j++)
+			free(stack->frames[j].locals);
+		stack->n = i;
+		stack->cut = true;
+	}
+}
+
 /* ---------------------------------------------------------------- names */
 
 /* A code object of the stack at hand. */
@@ -122,13 +134,20 @@ void kb_dump_frames__fill(struct kb_dump *dump, struct kb_remote *remote,
 	kb_id_map__init(&naming.places, CODES_MAX);
 	stack->cut = from->cut;
 	for (uint32_t i = 0; i < from->n; i++) {
-		if (i == dump->opts.frames) {
+		bool beyond = i >= dump->opts.frames;
+
+		/* Native frames find their places by all of Python's. */
+		if (beyond && !dump->native) {
 			stack->cut = true;
 			break;
 		}
 		frame = kb_dump_frames__add(stack);
 		if (!frame)
 			break;
+		frame->entry = from->frames[i].entry;
+		frame->beyond = beyond;
+		if (beyond)
+			continue;
 		frame->info.file = frame->info.name = frame->info.qualname = "???";
 		code = code_at(&naming, from->frames[i].code);
 		if (!code)

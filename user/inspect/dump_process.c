@@ -119,6 +119,8 @@ struct kb_error *kb_dump__add_process(struct kb_dump *dump, struct kb_image_cach
 	KB_TRY(kb_remote__open(pid, &interp, &process->remote));
 	process->interp = interp;
 	process->open = true;
+	if (dump->native)
+		kb_dump_native__add_process(dump, process);
 	return add_threads(dump, process, tid);
 }
 
@@ -126,6 +128,7 @@ struct kb_error *kb_dump__add_process(struct kb_dump *dump, struct kb_image_cach
 
 struct filling {
 	struct kb_dump *dump;
+	struct kb_dump_process_data *process;
 	struct kb_dump_thread_data *thread;
 };
 
@@ -135,6 +138,8 @@ static void fill(struct kb_remote *remote, const struct kb_remote_stack *stack, 
 
 	kb_remote_threads__look_at_gil(remote, &filling->thread->remote);
 	kb_dump_frames__fill(filling->dump, remote, stack, &filling->thread->stack);
+	if (filling->dump->native)
+		kb_dump_native__walk(filling->dump, filling->process, filling->thread);
 }
 
 static void settle(struct kb_dump_thread_data *thread, enum kb_dump_how how)
@@ -147,7 +152,7 @@ static void settle(struct kb_dump_thread_data *thread, enum kb_dump_how how)
 static void try_thread(struct kb_dump *dump, struct kb_dump_process_data *process,
 		       struct kb_dump_thread_data *thread, struct kb_remote_stack *stack)
 {
-	struct filling filling = { .dump = dump, .thread = thread };
+	struct filling filling = { .dump = dump, .process = process, .thread = thread };
 	struct kb_thread_look look;
 
 	thread->walk = kb_remote_frames__asleep(&process->remote, &thread->remote, stack, &look,
@@ -156,12 +161,11 @@ static void try_thread(struct kb_dump *dump, struct kb_dump_process_data *proces
 		thread->info.comm = kb_dump__string(dump, look.name);
 	switch (thread->walk) {
 	case KB_REMOTE_OK:
+	case KB_REMOTE_NO_FRAME:
 		thread->info.holds_gil = thread->remote.holds_gil;
 		thread->info.collecting = thread->remote.collecting;
-		settle(thread, KB_DUMP_ASLEEP);
-		return;
-	case KB_REMOTE_NO_FRAME:
-		kb_dump_frames__clear(&thread->stack);
+		if (dump->native)
+			kb_dump_native__merge(dump, process, thread);
 		settle(thread, KB_DUMP_ASLEEP);
 		return;
 	case KB_REMOTE_GONE:

@@ -20,6 +20,7 @@
 
 #define RATE_HZ	       4000 /* one that runs is seen within a quarter of a millisecond of its time */
 #define POLL_MS	       2
+#define NATIVE_MS      500  /* for the unwind tables of all libraries that a thread runs */
 #define TARGET_MAX     4096 /* processes of one session */
 #define TRIES_FIRST    5    /* before a session is started, which takes some 200 ms */
 #define TRIES_PAUSE_NS (2 * KB_NS_PER_MS)
@@ -44,7 +45,7 @@ static void add_sampled(struct kb_dump *dump, struct kb_dump_thread_data *thread
 		thread->info.collecting = true;
 	if (function->kind == KB_FRAME_MARKER && !strcmp(function->name, "<truncated>"))
 		thread->stack.cut = true;
-	if (function->kind != KB_FRAME_PYTHON)
+	if (function->kind != KB_FRAME_PYTHON && function->kind != KB_FRAME_NATIVE)
 		return;
 	if (thread->stack.n == dump->opts.frames) {
 		thread->stack.cut = true;
@@ -55,8 +56,10 @@ static void add_sampled(struct kb_dump *dump, struct kb_dump_thread_data *thread
 		return;
 	data->info.file = kb_dump__string(dump, function->file);
 	data->info.qualname = kb_dump__string(dump, function->name);
-	data->info.name = kb_dump__string(dump, bare(function->name));
+	data->info.name = kb_dump__string(
+		dump, function->kind == KB_FRAME_NATIVE ? function->name : bare(function->name));
 	data->info.line = frame->line;
+	data->info.kind = function->kind == KB_FRAME_NATIVE ? KB_DUMP_NATIVE : KB_DUMP_PYTHON;
 }
 
 void kb_dump_thread__take_sample(struct kb_dump *dump, struct kb_dump_process_data *process,
@@ -170,15 +173,28 @@ static void settle_idle_state(struct kb_dump_process_data *process,
 	kb_remote_stack__free(&stack);
 }
 
-/* The thread's first sample, if there is one yet. */
-static uint32_t find_sample(const struct kb_profile *profile, pid_t pid, pid_t tid)
+/* Does the stack begin with native frames, as each does whose native part is complete? */
+static bool has_native_root(const struct kb_profile *profile, uint32_t node)
+{
+	const struct kb_stack_node *nodes = kb_profile__nodes(profile);
+	const struct kb_frame_info *root;
+
+	while (nodes[node].parent != KB_ID_NONE)
+		node = nodes[node].parent;
+	root = kb_profile__frame(profile, nodes[node].frame);
+	return kb_profile__function(profile, root->function)->kind == KB_FRAME_NATIVE;
+}
+
+/* A sample of the thread, if there is one yet; native: that begins with native frames. */
+static uint32_t find_sample(const struct kb_profile *profile, pid_t pid, pid_t tid, bool native)
 {
 	const struct kb_sample *samples = kb_profile__samples(profile);
 
 	for (uint32_t i = 0; i < kb_profile__n_samples(profile); i++) {
 		const struct kb_thread_info *info = kb_profile__thread(profile, samples[i].thread);
 
-		if (info->tid == tid && kb_profile__process(profile, info->process)->pid == pid)
+		if (info->tid == tid && kb_profile__process(profile, info->process)->pid == pid &&
+		    (!native || has_native_root(profile, samples[i].node)))
 			return samples[i].node;
 	}
 	return KB_ID_NONE;
@@ -187,7 +203,9 @@ static uint32_t find_sample(const struct kb_profile *profile, pid_t pid, pid_t t
 static void settle_by_sample(struct kb_dump *dump, struct kb_dump_process_data *process,
 			     struct kb_dump_thread_data *thread, const struct kb_profile *profile)
 {
-	uint32_t node = find_sample(profile, process->info.pid, thread->remote.tid);
+	/* Tables are made when a stack is first seen that needs them: later ones are complete. */
+	bool native = dump->native && kb_now(CLOCK_MONOTONIC) < dump->native_until;
+	uint32_t node = find_sample(profile, process->info.pid, thread->remote.tid, native);
 
 	if (node == KB_ID_NONE)
 		return;
@@ -241,7 +259,11 @@ static bool is_unsettled(const struct kb_dump_process_data *process)
 static struct kb_error *start_session(struct kb_dump *dump, struct kb_target **target,
 				      struct kb_sampler **sampler)
 {
-	struct kb_sample_opts opts = { .size = sizeof(opts), .rate_hz = RATE_HZ, .software = true };
+	struct kb_sample_opts opts = { .size = sizeof(opts),
+				       .rate_hz = RATE_HZ,
+				       .software = true,
+				       .no_native_marks = true,
+				       .native = dump->native };
 	struct kb_target_opts which = { .size = sizeof(which) };
 	pid_t pids[TARGET_MAX];
 
@@ -255,11 +277,20 @@ static struct kb_error *start_session(struct kb_dump *dump, struct kb_target **t
 	return kb_sampler__start(*sampler);
 }
 
-static void sample(struct kb_dump *dump, struct kb_sampler *sampler, uint64_t end)
+/* Counted from when threads can be caught: starting a session may take as long on a busy machine.
+ */
+static uint64_t deadline(const struct kb_dump *dump)
 {
+	return kb_now(CLOCK_MONOTONIC) + dump->opts.timeout_ms * KB_NS_PER_MS;
+}
+
+static void sample(struct kb_dump *dump, struct kb_sampler *sampler)
+{
+	uint64_t end = deadline(dump);
 	struct kb_error *err = NULL;
 	bool done = false;
 
+	dump->native_until = kb_now(CLOCK_MONOTONIC) + NATIVE_MS * KB_NS_PER_MS;
 	while (kb_now(CLOCK_MONOTONIC) < end && !err) {
 		err = kb_sampler__poll(sampler, POLL_MS, &done);
 		if (!err)
@@ -275,10 +306,10 @@ static void sample(struct kb_dump *dump, struct kb_sampler *sampler, uint64_t en
 struct kb_error *kb_dump__catch_running(struct kb_dump *dump)
 {
 	const struct timespec pause = { .tv_nsec = TRIES_PAUSE_NS };
-	uint64_t end = kb_now(CLOCK_MONOTONIC) + dump->opts.timeout_ms * KB_NS_PER_MS;
 	struct kb_sampler *sampler = NULL;
 	struct kb_target *target = NULL;
 	struct kb_error *err;
+	uint64_t end;
 
 	for (int i = 0; i < TRIES_FIRST; i++) {
 		if (!try_all(dump, NULL))
@@ -290,10 +321,11 @@ struct kb_error *kb_dump__catch_running(struct kb_dump *dump)
 		/* Perhaps they sleep once. */
 		kb_warn("threads that run cannot be sampled: %s", kb_error__text(err));
 		kb_error__destroy(err);
+		end = deadline(dump);
 		while (kb_now(CLOCK_MONOTONIC) < end && try_all(dump, NULL))
 			nanosleep(&pause, NULL);
 	} else {
-		sample(dump, sampler, end);
+		sample(dump, sampler);
 	}
 	kb_sampler__destroy(sampler);
 	kb_target__destroy(target);

@@ -51,8 +51,22 @@ static void write_header(FILE *stream, const struct kb_dump_thread *thread)
 		fputs("  Garbage-collecting\n", stream);
 }
 
+/* As 3.14 writes the C stack of a crash. */
+static void write_native(const struct kb_dump_frame *frame, const char *indent, FILE *stream)
+{
+	fprintf(stream, "%sBinary file \"", indent);
+	write_ascii(stream, frame->file);
+	fputs("\", at ", stream);
+	write_ascii(stream, frame->name);
+	fputs("\n", stream);
+}
+
 void kb_dump_frame__write(const struct kb_dump_frame_data *frame, const char *indent, FILE *stream)
 {
+	if (frame->info.kind == KB_DUMP_NATIVE) {
+		write_native(&frame->info, indent, stream);
+		return;
+	}
 	fprintf(stream, "%sFile \"", indent);
 	write_ascii(stream, frame->info.file);
 	fputs("\", line ", stream);

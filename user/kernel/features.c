@@ -82,6 +82,8 @@ static struct row table[] = {
 		 "no `--mode wall` and `gil-wait`", kb_probe__tracepoint, .name = "sched_switch"),
 	OPTIONAL("task_pt_regs", "helper bpf_task_pt_regs", "Linux 5.15, commit dd6e10fbd9fb",
 		 "no `--mode gil-wait`", kb_probe__perf_helper, BPF_FUNC_task_pt_regs),
+	OPTIONAL("task_iterator", "registers of sleeping threads, by an iterator over tasks",
+		 "Linux 5.15, commit dd6e10fbd9fb", "no `dump --native`", kb_probe__registers),
 	REQUIRED("ringbuf", "BPF ring buffer", "Linux 5.8, commit 457f44363a88", kb_probe__map,
 		 BPF_MAP_TYPE_RINGBUF),
 	REQUIRED("lru_hash", "BPF hash table that forgets", "Linux 4.10, commit 29ba732acbee",

@@ -46,6 +46,8 @@ bool kb_probe__uprobe_multi(struct kb_probe_arg arg, char *detail, size_t size);
 bool kb_probe__locked_memory(struct kb_probe_arg arg, char *detail, size_t size);
 bool kb_probe__jit(struct kb_probe_arg arg, char *detail, size_t size);
 bool kb_probe__statistics(struct kb_probe_arg arg, char *detail, size_t size);
+/* registers.c */
+bool kb_probe__registers(struct kb_probe_arg arg, char *detail, size_t size);
 /* Frees what the BPF probes keep between each other. */
 void kb_probe__end(void);
 

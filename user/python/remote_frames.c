@@ -114,6 +114,17 @@ static bool add(struct kb_remote_stack *stack, uint64_t address, uint64_t code, 
 	return true;
 }
 
+/*
+ * Whether C code called the interpreter with this frame: each one up to 3.10; 3.11 has a flag.
+ * From 3.12 a frame of another owner follows, see walk.
+ */
+static bool is_entry(const struct kb_layout *layout, const uint8_t *frame)
+{
+	if (layout->version_minor <= 10)
+		return true;
+	return layout->frame_is_entry != KB_NO_OFFSET && frame[layout->frame_is_entry];
+}
+
 /* A frame whose bytes were read. */
 static enum kb_remote_walk take(struct kb_remote *remote, uint64_t address, const uint8_t *bytes,
 				struct kb_remote_stack *stack)
@@ -125,6 +136,8 @@ static enum kb_remote_walk take(struct kb_remote *remote, uint64_t address, cons
 	if (type != remote->code_type)
 		return KB_REMOTE_BAD_FRAME;
 	stack->cut = !add(stack, address, code, lasti(remote, bytes, code));
+	if (!stack->cut)
+		stack->frames[stack->n - 1].entry = is_entry(remote->layout, bytes);
 	return KB_REMOTE_OK;
 }
 
@@ -157,8 +170,11 @@ enum kb_remote_walk kb_remote_frames__walk(struct kb_remote *remote, uint64_t ts
 			break;
 		if (!kb_pages__read(remote->pages, frame, bytes, layout->frame_size))
 			return KB_REMOTE_UNREADABLE;
-		if (layout->skip_owner && bytes[layout->frame_owner] >= layout->skip_owner)
+		if (layout->skip_owner && bytes[layout->frame_owner] >= layout->skip_owner) {
+			if (stack->n)
+				stack->frames[stack->n - 1].entry = true;
 			continue;
+		}
 		walk = take(remote, frame, bytes, stack);
 		if (walk != KB_REMOTE_OK)
 			return walk;
@@ -189,7 +205,7 @@ static enum kb_remote_walk try_asleep(struct kb_remote *remote,
 		return KB_REMOTE_RUNNING;
 	kb_pages__forget(remote->pages);
 	walk = kb_remote_frames__walk(remote, thread->tstate, stack);
-	if (inside && walk == KB_REMOTE_OK)
+	if (inside && (walk == KB_REMOTE_OK || walk == KB_REMOTE_NO_FRAME))
 		inside(remote, stack, context);
 	kb_pages__forget(remote->pages);
 	if (kb_remote_frames__walk(remote, thread->tstate, again) != walk || !same(stack, again))

@@ -13,6 +13,7 @@ struct kb_remote_frame {
 	uint64_t address; /* of the frame itself, for its locals */
 	uint64_t code;	  /* of its code object */
 	uint32_t lasti; /* code unit, as in bpf/shared/events.h: KB_LASTI_START, KB_LASTI_UNKNOWN */
+	bool entry;	/* C code called the interpreter to run it; up to 3.10 that is so for all */
 };
 
 /* Leaf first. Empty it with = {} before its first use; it may be used again and again. */
@@ -50,8 +51,8 @@ bool kb_remote_frames__add(struct kb_remote *remote, uint64_t address,
  * The stack of a thread that sleeps: walked twice with one result, and the thread
  * has not run from before to after (system/thread_look.h). Never stops it. look (NULL:
  * not wanted) is the thread as it was. inside (or NULL) is called after the first
- * walk, perhaps in several tries: what it reads of this thread's stack is of the same
- * instant when KB_REMOTE_OK comes back, and to be thrown away otherwise.
+ * walk, perhaps in several tries, also when there is no frame: what it reads of this thread's stack
+ * is of the same instant when KB_REMOTE_OK comes back, and to be thrown away otherwise.
  */
 typedef void (*kb_remote_inside_fn)(struct kb_remote *remote, const struct kb_remote_stack *stack,
 				    void *context);
