@@ -248,8 +248,7 @@ static void write_thread(const struct flame *flame, uint32_t id)
 	fprintf(flame->stream, "[%" PRId32 ",", process->pid);
 	kb_text__write_json(flame->stream, process->comm);
 	fprintf(flame->stream, ",%" PRId32 ",", thread->tid);
-	kb_text__write_json(flame->stream,
-			    *thread->python_name ? thread->python_name : thread->name);
+	kb_text__write_json(flame->stream, kb_label__of_thread(thread).name);
 	putc(']', flame->stream);
 }
 

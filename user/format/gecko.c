@@ -20,6 +20,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "format/gecko.h"
+#include "format/label.h"
 #include "format/pair_index.h"
 #include "format/sample_time.h"
 #include "format/writers.h"
@@ -189,8 +190,7 @@ static void write_thread(struct kb_gecko *gecko, uint32_t id, uint32_t instance)
 		kb_profile__process(gecko->profile, thread->process);
 	struct kb_json_out *out = &gecko->out;
 
-	open_thread(out, *thread->python_name ? thread->python_name : thread->name,
-		    thread->tid == process->pid);
+	open_thread(out, kb_label__of_thread(thread).name, thread->tid == process->pid);
 	kb_json_out__text(out, "processName", process->comm);
 	if (instance)
 		kb_json_out__textf(out, "pid", "%" PRId32 ".%" PRIu32, process->pid, instance);
@@ -268,7 +268,7 @@ static void write_threads(struct kb_gecko *gecko)
 				      : kb_error__no_memory();
 	kb_json_out__open(&gecko->out, "threads", '[');
 	for (uint32_t i = 0; i < n && !gecko->err && !ferror(gecko->out.stream); i++) {
-		if (gecko->first[i] == gecko->first[i + 1])
+		if (gecko->rows.first[i] == gecko->rows.first[i + 1])
 			continue;
 		write_thread(gecko, i, instance[kb_profile__thread(gecko->profile, i)->process]);
 		written++;
@@ -280,16 +280,6 @@ static void write_threads(struct kb_gecko *gecko)
 }
 
 /* ---------------------------------------------------------------- order */
-
-static int compare_moments(const void *a, const void *b, void *arg)
-{
-	const struct kb_moment *x = &kb_profile__moments(arg)[*(const uint32_t *)a];
-	const struct kb_moment *y = &kb_profile__moments(arg)[*(const uint32_t *)b];
-
-	if (x->thread != y->thread)
-		return x->thread < y->thread ? -1 : 1;
-	return (x->time_ns > y->time_ns) - (x->time_ns < y->time_ns);
-}
 
 static uint32_t rank_of(const struct kb_gecko *gecko, const struct kb_sample *sample)
 {
@@ -312,29 +302,29 @@ static int compare_samples(const void *a, const void *b, void *arg)
 	return (x_rank > y_rank) - (x_rank < y_rank);
 }
 
-static uint32_t thread_of(const struct kb_gecko *gecko, uint32_t index)
+/* Without times: by stack, in preorder. */
+static struct kb_error *order_samples(struct kb_gecko *gecko)
 {
-	return gecko->timeline ? kb_profile__moments(gecko->profile)[index].thread
-			       : kb_profile__samples(gecko->profile)[index].thread;
-}
-
-static void find_order(struct kb_gecko *gecko, uint32_t n)
-{
+	const struct kb_sample *samples = kb_profile__samples(gecko->profile);
 	uint32_t n_threads = kb_profile__n_threads(gecko->profile), at = 0;
+	uint32_t n = kb_profile__n_samples(gecko->profile);
+	struct kb_timeline *rows = &gecko->rows;
 
+	rows->order = calloc((size_t)n + 1, sizeof(*rows->order));
+	rows->first = calloc((size_t)n_threads + 1, sizeof(*rows->first));
+	if (!rows->order || !rows->first)
+		return kb_error__no_memory();
 	for (uint32_t i = 0; i < n; i++)
-		gecko->order[i] = i;
-	if (gecko->timeline)
-		qsort_r(gecko->order, n, sizeof(*gecko->order), compare_moments,
-			(void *)gecko->profile);
-	else
-		qsort_r(gecko->order, n, sizeof(*gecko->order), compare_samples, gecko);
+		rows->order[i] = i;
+	if (n)
+		qsort_r(rows->order, n, sizeof(*rows->order), compare_samples, gecko);
 	for (uint32_t i = 0; i < n_threads; i++) {
-		gecko->first[i] = at;
-		while (at < n && thread_of(gecko, gecko->order[at]) == i)
+		rows->first[i] = at;
+		while (at < n && samples[rows->order[at]].thread == i)
 			at++;
 	}
-	gecko->first[n_threads] = n;
+	rows->first[n_threads] = n;
+	return NULL;
 }
 
 /* Numbers a stack for each that something waits on, in the order of those. */
@@ -356,24 +346,18 @@ static void find_waiting(struct kb_gecko *gecko)
 static struct kb_error *prepare(struct kb_gecko *gecko)
 {
 	double rate = kb_sample_time__rate(gecko->profile);
-	uint32_t n;
 
 	gecko->timeline = kb_profile__n_moments(gecko->profile) > 0;
-	n = gecko->timeline ? kb_profile__n_moments(gecko->profile)
-			    : kb_profile__n_samples(gecko->profile);
 	if (rate > RATE_SMALLEST)
 		gecko->interval_ns = (uint64_t)llround(KB_NS_PER_SECOND / rate);
 	KB_TRY(kb_stack_list__create(gecko->profile, &gecko->stacks));
 	gecko->strings = kb_strpool__create(STRING_BYTES, STRINGS);
-	gecko->order = calloc((size_t)n + 1, sizeof(*gecko->order));
-	gecko->first =
-		calloc((size_t)kb_profile__n_threads(gecko->profile) + 1, sizeof(*gecko->first));
 	gecko->waiting = calloc((size_t)gecko->stacks->n + 1, sizeof(*gecko->waiting));
-	if (!gecko->strings || !gecko->order || !gecko->first || !gecko->waiting)
+	if (!gecko->strings || !gecko->waiting)
 		return kb_error__no_memory();
-	find_order(gecko, n);
 	find_waiting(gecko);
-	return NULL;
+	return gecko->timeline ? kb_timeline__init(&gecko->rows, gecko->profile)
+			       : order_samples(gecko);
 }
 
 struct kb_error *kb_gecko__write(const struct kb_profile *profile,
@@ -392,8 +376,7 @@ struct kb_error *kb_gecko__write(const struct kb_profile *profile,
 	}
 	kb_stack_list__destroy(gecko.stacks);
 	kb_strpool__destroy(gecko.strings);
-	free(gecko.order);
-	free(gecko.first);
+	kb_timeline__free(&gecko.rows);
 	free(gecko.waiting);
 	return gecko.err;
 }

@@ -8,6 +8,7 @@
 #include "base/json_out.h"
 #include "base/strpool.h"
 #include "format/stack_list.h"
+#include "format/timeline.h"
 #include "keelback/profile.h"
 
 /* What the files of the format gecko share; gecko.c says what the format is. */
@@ -29,9 +30,7 @@ enum kb_gecko_category {
 struct kb_gecko {
 	const struct kb_profile *profile;
 	bool timeline; /* single samples with their times, else sums one behind the other */
-	/* Indices of moments or samples, by thread, then time or stack; with the first of each
-	 * thread, and the end. */
-	uint32_t *order, *first;
+	struct kb_timeline rows; /* without a timeline, of samples and by stack */
 	struct kb_stack_list *stacks;
 	/* Of a stack: the same with the frame "waiting" on it, numbered behind stacks; KB_ID_NONE:
 	 * nothing waits there. */

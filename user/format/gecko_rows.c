@@ -15,7 +15,8 @@ static uint64_t nanoseconds(const struct kb_profile *profile, uint64_t count)
 
 struct kb_gecko_rows kb_gecko_rows__of(const struct kb_gecko *gecko, uint32_t thread)
 {
-	return (struct kb_gecko_rows){ gecko, gecko->first[thread], gecko->first[thread + 1], 0 };
+	return (struct kb_gecko_rows){ gecko, gecko->rows.first[thread],
+				       gecko->rows.first[thread + 1], 0 };
 }
 
 bool kb_gecko_rows__next(struct kb_gecko_rows *rows, struct kb_gecko_row *row)
@@ -26,7 +27,7 @@ bool kb_gecko_rows__next(struct kb_gecko_rows *rows, struct kb_gecko_row *row)
 
 	if (rows->at == rows->end)
 		return false;
-	index = gecko->order[rows->at++];
+	index = gecko->rows.order[rows->at++];
 	if (gecko->timeline) {
 		const struct kb_moment *moment = &kb_profile__moments(profile)[index];
 

@@ -70,6 +70,6 @@ void kb_gecko__write_samples(struct kb_gecko *gecko, uint32_t thread)
 	kb_json_out__text(out, "weightType", ns ? "tracing-ms" : "samples");
 	if (gecko->timeline && gecko->interval_ns)
 		write_column(gecko, thread, "threadCPUDelta", COLUMN_CPU);
-	kb_json_out__uint(out, "length", gecko->first[thread + 1] - gecko->first[thread]);
+	kb_json_out__uint(out, "length", gecko->rows.first[thread + 1] - gecko->rows.first[thread]);
 	kb_json_out__close(out, '}');
 }

@@ -33,6 +33,18 @@ const char *kb_label__place(const struct kb_label *label)
 	return *label->file ? label->file : "?";
 }
 
+struct kb_label kb_label__of_process(const struct kb_process_info *process)
+{
+	return (struct kb_label){ KB_LABEL_PROCESS, process->pid, process->comm, "" };
+}
+
+struct kb_label kb_label__of_thread(const struct kb_thread_info *thread)
+{
+	const char *name = *thread->python_name ? thread->python_name : thread->name;
+
+	return (struct kb_label){ KB_LABEL_THREAD, thread->tid, name, "" };
+}
+
 struct kb_label kb_label__of_place(const struct kb_profile *profile, uint32_t function,
 				   int32_t line)
 {

@@ -29,6 +29,9 @@ const char *kb_label__group(const struct kb_label *label);
  * file is missing; NULL where nothing does. */
 const char *kb_label__place(const struct kb_label *label);
 
+struct kb_label kb_label__of_process(const struct kb_process_info *process);
+/* With Python's name of the thread, else the kernel's. */
+struct kb_label kb_label__of_thread(const struct kb_thread_info *thread);
 /* What a frame at a line of a function shows. */
 struct kb_label kb_label__of_place(const struct kb_profile *profile, uint32_t function,
 				   int32_t line);

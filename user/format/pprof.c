@@ -23,6 +23,7 @@
 #include "base/strpool.h"
 #include "base/text.h"
 #include "format/gzip.h"
+#include "format/label.h"
 #include "format/pair_index.h"
 #include "format/writers.h"
 #include "pprof.pb-c.h"
@@ -234,11 +235,6 @@ static size_t make_path(struct pprof *pprof, const struct kb_sample *sample, uin
 	return depth;
 }
 
-static const char *thread_name(const struct kb_thread_info *thread)
-{
-	return *thread->python_name ? thread->python_name : thread->name;
-}
-
 static void add_label(KbPprof__Sample *sample, int64_t key, int64_t text, int64_t number)
 {
 	KbPprof__Label *label = sample->label[sample->n_label++];
@@ -295,7 +291,7 @@ static void write_sample(struct pprof *pprof, const struct kb_sample *sample)
 	add_label(&message, string(pprof, "pid"), 0, process->pid);
 	add_label(&message, string(pprof, "tid"), 0, thread->tid);
 	add_text_label(pprof, &message, "process", process->comm);
-	add_text_label(pprof, &message, "thread", thread_name(thread));
+	add_text_label(pprof, &message, "thread", kb_label__of_thread(thread).name);
 	add_text_label(pprof, &message, "python", process->python);
 	add_text_label(pprof, &message, "opcode", leaf_of(pprof->profile, sample)->opcode);
 
@@ -353,7 +349,8 @@ static uint64_t write_group_function(struct pprof *pprof, uint32_t place)
 		const struct kb_thread_info *thread =
 			kb_profile__thread(pprof->profile, place - place_of_thread(pprof, 0));
 
-		name = stringf(pprof, "thread %" PRId32 " %s", thread->tid, thread_name(thread));
+		name = stringf(pprof, "thread %" PRId32 " %s", thread->tid,
+			       kb_label__of_thread(thread).name);
 	}
 	write_function(pprof, id, name, 0, 0);
 	return id;

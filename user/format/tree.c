@@ -109,22 +109,15 @@ static void label_groups(struct builder *b, struct side *side)
 	bool numbered = !b->opts->baseline;
 
 	side->process_labels = tree->n_labels;
-	for (uint32_t i = 0; i < kb_profile__n_processes(side->profile); i++) {
-		const struct kb_process_info *info = kb_profile__process(side->profile, i);
-
+	for (uint32_t i = 0; i < kb_profile__n_processes(side->profile); i++)
 		tree->labels[tree->n_labels++] =
-			(struct kb_label){ KB_LABEL_PROCESS, numbered ? info->pid : 0, info->comm,
-					   "" };
-	}
+			kb_label__of_process(kb_profile__process(side->profile, i));
 	side->thread_labels = tree->n_labels;
-	for (uint32_t i = 0; i < kb_profile__n_threads(side->profile); i++) {
-		const struct kb_thread_info *info = kb_profile__thread(side->profile, i);
-
+	for (uint32_t i = 0; i < kb_profile__n_threads(side->profile); i++)
 		tree->labels[tree->n_labels++] =
-			(struct kb_label){ KB_LABEL_THREAD, numbered ? info->tid : 0,
-					   *info->python_name ? info->python_name : info->name,
-					   "" };
-	}
+			kb_label__of_thread(kb_profile__thread(side->profile, i));
+	for (uint32_t i = side->process_labels; !numbered && i < tree->n_labels; i++)
+		tree->labels[i].number = 0;
 }
 
 static struct kb_error *label_side(struct builder *b, struct side *side)
