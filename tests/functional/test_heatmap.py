@@ -94,7 +94,7 @@ def test_heatmap_of_live_process(env):
     process = env.py.popen([env.py.script(SPIN)])
     env.wait_line(process, "ready")
     result = Path(env.tmp, "heat.html")
-    env.keelback("sample", "-p", process.pid, "-d", 1, "-r", 500, "--opcodes", "-f", "heatmap", "-o", result)
+    env.keelback("sample", "-p", process.pid, "-d", 1, "-r", 1000, "--opcodes", "-f", "heatmap", "-o", result)
     data, sources = parts_of(result.read_text())
     script = file_of(data, "target.py")
     assert sources[script["source"]] == SPIN.splitlines() and script["note"] == "", script
