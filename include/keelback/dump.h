@@ -42,7 +42,8 @@ struct kb_dump_opts {
 	/* How much of a value is written; 0: 3 containers deep, 10 items, 120 characters. */
 	unsigned depth, items, characters;
 	enum kb_dump_async async;
-	bool native; /* native frames among Python's */
+	bool opcodes; /* the instruction that the innermost Python frame is at */
+	bool native;  /* native frames among Python's */
 };
 
 struct kb_dump;
@@ -103,6 +104,7 @@ struct kb_dump_frame {
 	const char *name;     /* co_name, as tracebacks show it */
 	const char *qualname; /* qualified name (3.11+), else the name */
 	int32_t line;	      /* 0: none */
+	const char *opcode;   /* name of its instruction, specialized where it is; "": not known */
 	bool racy; /* its locals were read while the thread ran: they may be of different moments */
 	size_t n_locals;
 };

@@ -152,6 +152,8 @@ def test_locals(env):
     }
     assert kinds["shared"] == "cell" and kinds["number"] == "local"
     assert {v["kind"] for v in frames["inner"]["locals"] if v["name"] == "shared"} == {"free"}
+    text = env.keelback("dump", "-p", target.pid, "--opcodes").stdout.splitlines()
+    assert re.search(r"in block at CALL\w*$", text[1]) and not any(" at " in line for line in text[2:]), text
     text = env.keelback("dump", "-p", target.pid, "--locals", "--length", 2, "--items", 1).stdout
     assert "\n    number = 3\n" in text and "\n    items = [1, ... (4 items)]\n" in text
     assert "\n    shared = 'ce'... (4 characters)\n" in text

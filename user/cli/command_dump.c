@@ -27,6 +27,7 @@ enum {
 	KEY_LOCALS,
 	KEY_ASYNC,
 	KEY_NATIVE,
+	KEY_OPCODES,
 	KEY_LIMIT,
 	KEY_TIMEOUT,
 	KEY_DEPTH,
@@ -47,6 +48,8 @@ static const struct argp_option options[] = {
 	  "At most N frames of a thread, from the innermost one; 0: all of them. Default: 100", 0 },
 	{ "locals", KEY_LOCALS, NULL, 0, "Local variables and their values, too", 0 },
 	{ "native", KEY_NATIVE, NULL, 0, "Native frames among Python's", 0 },
+	{ "opcodes", KEY_OPCODES, NULL, 0, "The instruction that the innermost Python frame is at",
+	  0 },
 	{ "async", KEY_ASYNC, "MODE", 0,
 	  "asyncio's tasks, too: running (the current one of each event loop) or all", 0 },
 	{ "depth", KEY_DEPTH, "N", 0, "Values: containers within containers; default: 3", 0 },
@@ -107,6 +110,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_NATIVE:
 		args->opts.native = true;
+		return 0;
+	case KEY_OPCODES:
+		args->opts.opcodes = true;
 		return 0;
 	case KEY_ASYNC:
 		error = kb_cli__fail(state, kb_value__choice("--async", arg, modes, &mode));
@@ -199,6 +205,7 @@ static struct json_object *frame_json(const struct place *at, bool locals)
 		json_object_object_add(object, "line", NULL);
 	kb_json__add_text(object, "name", frame->name);
 	kb_json__add_text(object, "qualname", frame->qualname);
+	kb_json__add_text(object, "opcode", frame->opcode);
 	if (locals) {
 		kb_json__add_bool(object, "racy", frame->racy);
 		json_object_object_add(object, "locals", locals_json(at, frame));

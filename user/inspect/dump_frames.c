@@ -8,6 +8,7 @@
 #include "base/id_map.h"
 #include "inspect/dump.h"
 #include "python/linetable.h"
+#include "python/opcode.h"
 #include "python/remote_code.h"
 #include "python/remote_locals.h"
 #include "python/remote_string.h"
@@ -123,6 +124,15 @@ static void free_naming(struct naming *naming)
 	kb_id_map__free(&naming->places);
 }
 
+static const char *opcode(struct kb_remote *remote, const struct kb_remote_frame *frame)
+{
+	int number = kb_remote_frames__opcode(remote, frame);
+	const char *name =
+		number < 0 ? NULL : kb_opcode__name(remote->layout->version_minor, number);
+
+	return name ? name : "";
+}
+
 void kb_dump_frames__fill(struct kb_dump *dump, struct kb_remote *remote,
 			  const struct kb_remote_stack *from, struct kb_dump_frames *stack)
 {
@@ -149,6 +159,9 @@ void kb_dump_frames__fill(struct kb_dump *dump, struct kb_remote *remote,
 		if (beyond)
 			continue;
 		frame->info.file = frame->info.name = frame->info.qualname = "???";
+		/* Callers stand behind their call in 3.11 and 3.12, in what it caches. */
+		frame->info.opcode =
+			dump->opts.opcodes && !i ? opcode(remote, &from->frames[i]) : "";
 		code = code_at(&naming, from->frames[i].code);
 		if (!code)
 			continue;

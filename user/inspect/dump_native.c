@@ -134,6 +134,7 @@ static void name_native(struct kb_dump *dump, const struct kb_dump_process_data 
 		kb_symbolizer__process(dump->native->symbolizer, process->info.pid, place->address,
 				       place->label ? place->label : "[unknown]", &symbol);
 	frame->info.kind = KB_DUMP_NATIVE;
+	frame->info.opcode = "";
 	frame->info.file = kb_dump__string(dump, symbol.file);
 	frame->info.name = frame->info.qualname = kb_dump__string(dump, symbol.name);
 }

@@ -59,6 +59,7 @@ static void add_sampled(struct kb_dump *dump, struct kb_dump_thread_data *thread
 	data->info.name = kb_dump__string(
 		dump, function->kind == KB_FRAME_NATIVE ? function->name : bare(function->name));
 	data->info.line = frame->line;
+	data->info.opcode = kb_dump__string(dump, frame->opcode);
 	data->info.kind = function->kind == KB_FRAME_NATIVE ? KB_DUMP_NATIVE : KB_DUMP_PYTHON;
 }
 
@@ -263,6 +264,7 @@ static struct kb_error *start_session(struct kb_dump *dump, struct kb_target **t
 				       .rate_hz = RATE_HZ,
 				       .software = true,
 				       .no_native_marks = true,
+				       .opcodes = dump->opts.opcodes,
 				       .native = dump->native };
 	struct kb_target_opts which = { .size = sizeof(which) };
 	pid_t pids[TARGET_MAX];

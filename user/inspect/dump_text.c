@@ -76,6 +76,8 @@ void kb_dump_frame__write(const struct kb_dump_frame_data *frame, const char *in
 		fputs("???", stream);
 	fputs(" in ", stream);
 	write_ascii(stream, frame->info.name);
+	if (frame->info.opcode[0])
+		fprintf(stream, " at %s", frame->info.opcode);
 	fputs("\n", stream);
 	for (size_t i = 0; i < frame->info.n_locals; i++) {
 		fprintf(stream, "%s  ", indent);

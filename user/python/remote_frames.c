@@ -4,10 +4,13 @@
 #include "base/array.h"
 #include "bpf/shared/events.h"
 #include "python/layout.h"
+#include "python/opcode.h"
 #include "python/remote_frames.h"
 
 /* A process that changes all the time is not read for ever. */
 #define TRIES_MAX 3
+
+#define EXTENDED_ARGS_MAX 3 /* prefixes of one instruction: its argument has 32 bits */
 
 void kb_remote_stack__free(struct kb_remote_stack *stack)
 {
@@ -125,6 +128,35 @@ static bool is_entry(const struct kb_layout *layout, const uint8_t *frame)
 	return layout->frame_is_entry != KB_NO_OFFSET && frame[layout->frame_is_entry];
 }
 
+static uint64_t instruction(struct kb_remote *remote, const uint8_t *bytes,
+			    const struct kb_remote_frame *frame)
+{
+	uint64_t code_bytes;
+
+	if (frame->lasti >= KB_LASTI_START)
+		return 0;
+	if (remote->layout->lasti_kind == KB_LASTI_POINTER)
+		return field(bytes, remote->layout->frame_instr);
+	if (!kb_pages__read_u64(remote->pages, frame->code + remote->objects->code_code,
+				&code_bytes))
+		return 0;
+	return code_bytes + remote->layout->bytes_data + 2 * (uint64_t)frame->lasti;
+}
+
+int kb_remote_frames__opcode(struct kb_remote *remote, const struct kb_remote_frame *frame)
+{
+	int prefix = kb_opcode__number(remote->layout->version_minor, "EXTENDED_ARG");
+	uint8_t opcode;
+
+	for (uint64_t i = 0; i <= EXTENDED_ARGS_MAX && frame->instruction; i++) {
+		if (!kb_pages__read(remote->pages, frame->instruction + 2 * i, &opcode, 1))
+			break;
+		if (opcode != prefix)
+			return opcode;
+	}
+	return -1;
+}
+
 /* A frame whose bytes were read. */
 static enum kb_remote_walk take(struct kb_remote *remote, uint64_t address, const uint8_t *bytes,
 				struct kb_remote_stack *stack)
@@ -136,8 +168,12 @@ static enum kb_remote_walk take(struct kb_remote *remote, uint64_t address, cons
 	if (type != remote->code_type)
 		return KB_REMOTE_BAD_FRAME;
 	stack->cut = !add(stack, address, code, lasti(remote, bytes, code));
-	if (!stack->cut)
-		stack->frames[stack->n - 1].entry = is_entry(remote->layout, bytes);
+	if (!stack->cut) {
+		struct kb_remote_frame *frame = &stack->frames[stack->n - 1];
+
+		frame->entry = is_entry(remote->layout, bytes);
+		frame->instruction = instruction(remote, bytes, frame);
+	}
 	return KB_REMOTE_OK;
 }
 

@@ -13,7 +13,8 @@ struct kb_remote_frame {
 	uint64_t address; /* of the frame itself, for its locals */
 	uint64_t code;	  /* of its code object */
 	uint32_t lasti; /* code unit, as in bpf/shared/events.h: KB_LASTI_START, KB_LASTI_UNKNOWN */
-	bool entry;	/* C code called the interpreter to run it; up to 3.10 that is so for all */
+	uint64_t instruction; /* its address; 0: none is known */
+	bool entry; /* C code called the interpreter to run it; up to 3.10 that is so for all */
 };
 
 /* Leaf first. Empty it with = {} before its first use; it may be used again and again. */
@@ -42,6 +43,9 @@ const char *kb_remote_walk__text(enum kb_remote_walk walk);
  */
 enum kb_remote_walk kb_remote_frames__walk(struct kb_remote *remote, uint64_t tstate,
 					   struct kb_remote_stack *stack);
+
+/* The number of the instruction that a frame is at, behind its prefixes; -1: not known. */
+int kb_remote_frames__opcode(struct kb_remote *remote, const struct kb_remote_frame *frame);
 
 /* Appends the frame at an address to a stack; false: there is no frame of Python code. */
 bool kb_remote_frames__add(struct kb_remote *remote, uint64_t address,
