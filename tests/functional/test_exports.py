@@ -399,3 +399,41 @@ def test_recording_to_all(env):
     assert weights == total and len(file["threads"]) == 2, weights
     file = exports.speedscope(convert("run.speedscope.json").read_text())
     assert len(file["profiles"]) == 3 and file["profiles"][0]["endValue"] > 0.1
+
+
+STEPS = """
+import time
+def compute():
+    end = time.thread_time() + 0.2
+    while time.thread_time() < end:
+        pass
+def rest():
+    time.sleep(0.3)
+compute()
+rest()
+"""
+
+
+@once(timeout=120)
+def test_recording_with_times(env):
+    """A wait stands in the timeline where it was, and the sums stay what they are; gecko asks for single samples itself."""
+    python = env.python("3.12")
+    recording, direct = Path(env.tmp, "run.kb"), Path(env.tmp, "direct.gecko.json")
+    command = python.command([python.script(STEPS)])
+    env.keelback("sample", "--mode", "wall", "--timeline", "-o", recording, "--", *command)
+    file = exports.gecko(env.keelback("convert", recording, "-f", "gecko").stdout)
+    (thread,) = file["threads"]
+    stacks = exports.gecko_stacks(file, thread)
+    rested = sum(weight for stack, weight in stacks.items() if stack[-2:] == ("rest", "(off CPU)"))
+    assert 299 < rested < 2000, stacks
+    computed = sum(weight for stack, weight in stacks.items() if stack[-1] == "compute")
+    assert 150 < computed < 300, stacks
+    waits = [(start, end) for name, start, end, _ in exports.gecko_markers(file, thread) if name == "Off CPU" and end - start > 299]
+    assert waits, "no marker for the longest wait"
+    assert not any(start < at < end for start, end in waits for at in thread["samples"]["time"]), "it computes while it waits"
+    collapsed_us = sum(count for _, count in collapsed(env.keelback("convert", recording, "-f", "collapsed").stdout))
+    assert abs(sum(stacks.values()) - collapsed_us / 1000) < 1 + 0.01 * sum(stacks.values()), "sums differ"
+    env.keelback("sample", "-o", direct, "--", *command)
+    file = exports.gecko(direct.read_text())
+    assert any(name == "GIL held" for name, *_ in exports.gecko_markers(file, file["threads"][0]))
+    assert "threadCPUDelta" in file["threads"][0]["samples"]

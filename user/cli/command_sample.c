@@ -196,7 +196,8 @@ static struct kb_error *open_run(struct run *run)
 	struct kb_sample_opts opts = kb_collect_args__opts(&args->collect);
 
 	target_opts.tid = args->collect.tid;
-	opts.timeline = args->flight.timeline;
+	/* Without times the Firefox Profiler has nothing to draw on its main axis. */
+	opts.timeline = args->flight.timeline || !strcmp(run->format->name, "gecko");
 	opts.keep_s = args->flight.keep_s;
 	/* Recordings go to their file at once; other formats, and recordings through a pipe, at the
 	 * end. */
