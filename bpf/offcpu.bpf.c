@@ -138,13 +138,14 @@ static __always_inline void add_wait(const struct kb_wait *wait, kb_u32 tid, kb_
 		kb_request_drain();
 }
 
-static __always_inline void end_wait(kb_u32 tid, kb_u64 now)
+/* A function of its own: what it keeps on the stack must not add to what taking a stack needs. */
+static __noinline int end_wait(kb_u32 tid, kb_u64 now)
 {
 	struct kb_wait *wait = bpf_map_lookup_elem(&waiting, &tid);
 	kb_u64 ns;
 
 	if (!wait || !wait->since)
-		return;
+		return 0;
 	ns = now - wait->since;
 	if ((kb_s64)ns < (kb_s64)config.wait_min_ns) {
 		kb_count(KB_L_SHORT_WAITS, 1);
@@ -161,6 +162,7 @@ static __always_inline void end_wait(kb_u32 tid, kb_u64 now)
 		}
 	}
 	wait->since = 0;
+	return 0;
 }
 
 /* ---------------------------------------------------------------- off the CPU */

@@ -4,6 +4,7 @@
 import subprocess
 
 from harness import per_python
+from programs import FIGHT, SPENDING
 from sampling import Sampling, base, go
 
 # Three states, each for its time by the thread's own clock, which is printed.
@@ -82,58 +83,6 @@ def test_exception(env):
     assert profile.count("resumed") > 0.2 * counts["handling"], profile.log
 
 
-# Four ways to spend time, each measured by the program. What the others wait for comes from threads of its own.
-SPENDING = '''
-import os, sys, threading, time
-clock = getattr(time, "thread_time", time.process_time)  # 3.7+
-
-def computing():
-    end = clock() + .03
-    while clock() < end:
-        pass
-
-def sleeping():
-    time.sleep(.04)
-
-def reading():
-    request.release()
-    os.read(pipe[0], 1)
-
-def locking():
-    lock.acquire()
-    unlock.release()
-    lock.acquire()
-    lock.release()
-
-def writer():
-    while request.acquire():
-        time.sleep(.02)
-        os.write(pipe[1], b"x")
-
-def unlocker():
-    while unlock.acquire():
-        time.sleep(.01)
-        lock.release()
-
-pipe, lock = os.pipe(), threading.Lock()
-request, unlock = threading.Semaphore(0), threading.Semaphore(0)
-for function in (writer, unlocker):
-    thread = threading.Thread(target=function)
-    thread.daemon = True
-    thread.start()
-functions = (computing, sleeping, reading, locking)
-used = dict.fromkeys(functions, 0.0)
-end = time.perf_counter() + float(sys.argv[1])
-while time.perf_counter() < end:
-    for function in functions:
-        start = time.perf_counter()
-        function()
-        used[function] += time.perf_counter() - start
-print("used", *("%s=%.5f" % (function.__name__, t) for function, t in used.items()), flush=True)
-os._exit(0)
-'''
-
-
 def in_mode(env, mode, *args, **kwargs):
     """The profile of a run, and what the target printed after `used`."""
     run = Sampling(env, "--mode", mode, *args, stdout=subprocess.PIPE, **kwargs)
@@ -204,50 +153,6 @@ def test_sleeping_before_and_after(env):
     main = [stack for stack, count in run.stacks if count > 900000 and len(stack) <= 3]
     assert any(base(frame) == "<module>" for stack in main for frame in stack), run.stacks
     go(target)
-
-
-# Two threads that hold the GIL as long as they may. What each waited: the gaps in its own time, and how much of
-# that may have been for a processor (schedstat: ns waiting in a run queue).
-FIGHT = '''
-import os, threading
-from time import perf_counter
-
-def queued(tid):
-    with open("/proc/self/task/%d/schedstat" % tid) as file:
-        return int(file.read().split()[1]) / 1e9
-
-def fight(seconds):
-    waited = 0.0
-    last = perf_counter()
-    end = last + seconds
-    while last < end:
-        now = perf_counter()
-        if now - last > 1e-3:
-            waited += now - last
-        last = now
-    return waited
-
-def first(): return fight(1)
-def second(): return fight(1)
-
-def run(function):
-    tid = ctypes_gettid()
-    before = queued(tid)
-    used[function.__name__] = function()
-    used["queued_" + function.__name__] = queued(tid) - before
-
-import ctypes
-ctypes_gettid = lambda: ctypes.CDLL(None).syscall(186)
-try:
-    os.nice(-19)
-except OSError:
-    pass
-used = {}
-threads = [threading.Thread(target=run, args=(function,)) for function in (first, second)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-print("used", *("%s=%.5f" % item for item in used.items()), flush=True)
-'''
 
 
 @per_python

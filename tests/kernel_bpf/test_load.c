@@ -147,18 +147,17 @@ static void test_every_wish_loads(void **state)
 
 static void test_every_mode_loads(void **state)
 {
-	static const uint32_t wishes[] = { 0, KB_WANT_MOMENTS, KB_WANT_MOMENTS | KB_WANT_NATIVE };
-
 	need_root();
 	kb_load__prepare();
-	for (unsigned i = 0; i < 5 * 3 * 2; i++) {
+	/* With nothing more wanted, and with all that a stack can have. */
+	for (unsigned i = 0; i < 5 * 2; i++) {
 		struct kb_config config = { .self_tgid = getpid(),
-					    .mode = i / 6,
-					    .want = wishes[i / 2 % 3],
+					    .mode = i / 2,
+					    .want = i & 1 ? ~0u : 0,
 					    .wait_min_ns = 1000,
 					    .filter = i % 3 };
 
-		load_configuration(&config, false, i & 1);
+		load_configuration(&config, false, (i & 1) == (i / 2 & 1));
 	}
 }
 

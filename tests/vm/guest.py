@@ -15,7 +15,7 @@ import time
 import traceback
 from pathlib import Path
 
-from programs import SHARES
+from programs import FIGHT, SHARES, SPENDING
 from sampling import Profile
 
 PYTHON = sys.executable
@@ -256,6 +256,35 @@ def test_children():
     assert len(found) == 4, f"{len(found)} executed children of 4: {sorted(roots)}"
     assert profile.count("forked") >= 100
     assert profile.unknown <= profile.total / 100
+
+
+def timed_of(mode, text, *args):
+    """Profile of time of a launched program, and what that printed after `used`."""
+    out = "/tmp/out.folded"
+    command = [PYTHON, script("timed.py", text), *map(str, args)]
+    printed, log = keelback("sample", "--mode", mode, "-f", "collapsed", "-o", out, "--", *command)
+    profile = Profile(Path(out).read_text(), log)
+    assert "does not add up" not in log, log
+    used = re.search(r"^used (.*)$", printed, re.MULTILINE)[1].split()
+    return profile, {name: float(part) for name, part in (field.split("=") for field in used)}
+
+
+@case
+def test_waits():
+    """Waiting beside running, and waits for the GIL, as the programs measure it."""
+    profile, used = timed_of("wall", SPENDING, 8)
+    found = {name: profile.count(name) / 1e6 for name in used}
+    print(f"  {found} seconds, in truth {used}; {profile.ledger} {profile.notes}")
+    for name in used:
+        share, true = 100 * found[name] / sum(found.values()), 100 * used[name] / sum(used.values())
+        assert abs(share - true) < TOLERANCE, f"{name}: {share:.1f} %, {true:.1f} % in truth"
+    profile, used = timed_of("gil-wait", FIGHT)
+    found = {name: profile.count(name) / 1e6 for name in ("first", "second")}
+    print(f"  {found} seconds, in truth {used}; {profile.ledger} {profile.notes}")
+    assert profile.count("<GIL held by>") > 0
+    for name in ("first", "second"):
+        # Stacks with the function as waiter or as holder: both threads' waits.
+        assert found[name] > 0.5 * (used[name] - used["queued_" + name])
 
 
 @case
