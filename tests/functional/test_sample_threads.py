@@ -108,6 +108,46 @@ def test_one_thread(env):
     go(target)
 
 
+# Named threads; one that threading does not know; one that starts late; one whose name is not for lines.
+NAMED = """
+import _thread, sys, threading, time
+end = time.time() + float(sys.argv[1])
+
+def busy():
+    while time.time() < end:
+        for i in range(1000): pass
+
+def unnamed(): busy()
+def late(): busy()
+def odd(): busy()
+def plain(): busy()
+
+_thread.start_new_thread(unnamed, ())
+named = [("w\u00f6rker one", plain), ("a;b\\nc", odd), ("late one", late)]
+threads = [threading.Thread(target=f, name=n) for n, f in named]
+for t in threads[:2]: t.start()
+time.sleep(1.2)
+threads[2].start()
+for t in threads: t.join()
+time.sleep(.2)
+"""
+
+
+@per_python(where=lambda py: py.version in ((3, 6), (3, 11), (3, 12), (3, 15)))
+def test_names_of_threads(env):
+    """threading.Thread.name, of threads that were there, that start later, and of those that have none."""
+    command = env.py.command([env.py.script(NAMED), 3.5])
+    profile = sample(env, "-r", 1000, "--threads", "--", *command)
+    names = {}
+    for stack, _ in profile.stacks:
+        for function in ("unnamed", "late", "odd", "plain"):
+            if any(base(frame) == function for frame in stack):
+                names.setdefault(function, set()).add(stack[0].name.split(" ", 2)[2])
+    assert names["plain"] == {"w\u00f6rker one"} and names["late"] == {"late one"}, names
+    [odd] = names["odd"]
+    assert odd[0] == "a" and odd[-1] == "c" and ";" not in odd and "\n" not in odd, names
+    assert names["unnamed"].isdisjoint({"late one", "w\u00f6rker one"}), names
+
 @per_python
 def test_threads_that_start_later(env):
     """Threads get the clock when they start, in a process that is attached to and in one that is launched."""

@@ -486,6 +486,38 @@ bool kb_identifier__read_code(uint32_t proc, pid_t pid, uint64_t address,
 	return *layout && kb_remote_code__read(pid, *layout, known.code_type, address, code);
 }
 
+static bool find_running(struct kb_identifier *id, pid_t pid, uint64_t start_ns,
+			 struct kb_proc *known)
+{
+	return kb_sample_programs__get_proc(id->programs, pid, known) &&
+	       known->state == KB_PROC_PYTHON && known->start_time == start_ns;
+}
+
+bool kb_identifier__runs(struct kb_identifier *id, pid_t pid, uint64_t start_ns)
+{
+	struct kb_proc known;
+
+	return find_running(id, pid, start_ns, &known);
+}
+
+bool kb_identifier__open(struct kb_identifier *id, pid_t pid, uint64_t start_ns,
+			 struct kb_remote *remote)
+{
+	struct kb_interpreter interp = { .initialized = true };
+	struct kb_proc known;
+	struct kb_error *err;
+
+	if (!find_running(id, pid, start_ns, &known))
+		return false;
+	interp.image = image_at(id, known.image);
+	if (!interp.image)
+		return false;
+	interp.bias = known.code_type - interp.image->image.code_type;
+	err = kb_remote__open(pid, &interp, remote);
+	kb_error__destroy(err);
+	return !err;
+}
+
 uint64_t kb_identifier__unresolved(struct kb_identifier *id)
 {
 	struct kb_proc proc;

@@ -8,7 +8,7 @@
 #include "collect/ingest.h"
 #include "collect/target.h"
 #include "kernel/sample_programs.h"
-#include "python/interpreter.h"
+#include "python/remote.h"
 
 /*
  * Tells BPF which processes run which interpreter: those that are there when
@@ -64,6 +64,12 @@ void kb_identifier__new_process(const struct kb_data_proc *record, void *identif
 bool kb_identifier__read_code(uint32_t proc, pid_t pid, uint64_t address,
 			      struct kb_remote_code *code, const struct kb_layout **layout,
 			      void *identifier);
+
+/* Does this process run, and still the program that was identified? */
+bool kb_identifier__runs(struct kb_identifier *identifier, pid_t pid, uint64_t start_ns);
+/* Opens such a process for reading; false when it does not run any more. kb_remote__close() it. */
+bool kb_identifier__open(struct kb_identifier *identifier, pid_t pid, uint64_t start_ns,
+			 struct kb_remote *remote);
 
 /* Samples of processes before they were identified, or that never were: to be asked once, at the
  * end. */

@@ -27,6 +27,7 @@
 #include "collect/recorder.h"
 #include "collect/setup.h"
 #include "collect/target.h"
+#include "collect/thread_names.h"
 #include "collect/waits.h"
 #include "collect/wake.h"
 #include "kernel/clock.h"
@@ -47,6 +48,7 @@ struct kb_sampler {
 	struct kb_ingest *ingest;
 	struct kb_waits *waits;	      /* NULL: the mode is of samples */
 	struct kb_recorder *recorder; /* NULL without a timeline */
+	struct kb_thread_names *thread_names;
 	struct kb_profile *profile;
 	struct kb_recording_writer *recording;
 	FILE *recording_file;
@@ -148,6 +150,9 @@ static struct kb_error *create(struct kb_sampler *s)
 	ingest.sample_ns = sample_ns(s);
 	KB_TRY(kb_ingest__create(&ingest, &s->ingest));
 	kb_identifier__set_ingest(s->identifier, s->ingest);
+	s->thread_names = kb_thread_names__create(s->profile, s->identifier);
+	if (!s->thread_names)
+		return kb_error__no_memory();
 	if (s->opts.timeline || s->opts.keep_s)
 		KB_TRY(kb_recorder__create(s->opts.keep_s, &s->recorder));
 	kb_identifier__set_mode(s->identifier, s->opts.mode);
@@ -313,6 +318,7 @@ struct kb_error *kb_sampler__drain(struct kb_sampler *s)
 	kb_ingest__end_generation(s->ingest, s->generation);
 	s->generation++; /* a number of its own that only grows, so it counts drains as well */
 	KB_TRY(take_ledger(s));
+	kb_thread_names__look(s->thread_names, !s->running);
 	if (s->recorder)
 		kb_recorder__drained(s->recorder, s->profile, s->ingest,
 				     kb_now(CLOCK_MONOTONIC) - s->started);
@@ -480,6 +486,7 @@ void kb_sampler__destroy(struct kb_sampler *s)
 		fclose(s->recording_file);
 	kb_waits__destroy(s->waits);
 	kb_recorder__destroy(s->recorder);
+	kb_thread_names__destroy(s->thread_names);
 	kb_ingest__destroy(s->ingest);
 	kb_identifier__destroy(s->identifier);
 	kb_native__destroy(s->native);
