@@ -117,6 +117,14 @@ static __always_inline int is_of_mode(kb_u32 state)
 	return 1;
 }
 
+static __always_inline void count_states(kb_u32 state)
+{
+	if (state & KB_STATE_GIL)
+		kb_count(KB_L_STATE_GIL, 1);
+	if (state & KB_STATE_EXCEPTION)
+		kb_count(KB_L_STATE_EXCEPTION, 1);
+}
+
 static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -144,6 +152,8 @@ static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 	}
 	walk->state = state;
 	kb_count(KB_LEDGER_ATTEMPTED, 1);
+	if (config.want & KB_WANT_STATES)
+		count_states(state);
 	if (status == KB_WALK_OK)
 		status = kb_walk_frames(walk, layout, kb_stack_seed(proc));
 	if (status == KB_WALK_FRAME_UNREADABLE && kb_find_caller(walk, layout))

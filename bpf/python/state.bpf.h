@@ -15,6 +15,8 @@ static __always_inline kb_u32 kb_state_wanted(void)
 
 	if (config.want & KB_WANT_MOMENTS)
 		wanted |= KB_STATE_GIL | KB_STATE_GC | KB_STATE_EXCEPTION;
+	if (config.want & KB_WANT_STATES)
+		wanted |= KB_STATE_GIL | KB_STATE_EXCEPTION;
 	if (config.want & KB_WANT_GC)
 		wanted |= KB_STATE_GC;
 	if (config.mode == KB_MODE_IS_GIL)

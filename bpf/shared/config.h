@@ -12,13 +12,14 @@ enum kb_filter {
 };
 
 /* What each sample is asked for beside its Python frames. */
-#define KB_WANT_NATIVE_MARKS 1u	 /* where C code called the interpreter */
-#define KB_WANT_GC	     2u	 /* whether a collection is running */
-#define KB_WANT_OPCODE	     4u	 /* the leaf's instruction */
-#define KB_WANT_MOMENTS	     8u	 /* each sample by itself, with its time and the thread's state */
-#define KB_WANT_NATIVE	     16u /* native frames */
-#define KB_WANT_KERNEL	     32u /* kernel frames */
-#define KB_WANT_TASKS	     64u /* asyncio tasks */
+#define KB_WANT_NATIVE_MARKS 1u	  /* where C code called the interpreter */
+#define KB_WANT_GC	     2u	  /* whether a collection is running */
+#define KB_WANT_OPCODE	     4u	  /* the leaf's instruction */
+#define KB_WANT_MOMENTS	     8u	  /* each sample by itself, with its time and the thread's state */
+#define KB_WANT_NATIVE	     16u  /* native frames */
+#define KB_WANT_KERNEL	     32u  /* kernel frames */
+#define KB_WANT_TASKS	     64u  /* asyncio tasks */
+#define KB_WANT_STATES	     128u /* how many hold the GIL, or handle an exception: in the ledger */
 
 /* enum kb_sample_mode of keelback/profile.h, which BPF does not see; the sampler asserts it. */
 enum kb_mode {

@@ -52,7 +52,10 @@
 	X(LOST_WAIT_NS, "lost_wait_ns", NOTE, "nanoseconds of waits that are not in the profile")  \
 	X(HOLDER_UNKNOWN, "holder_unknown", NOTE,                                                  \
 	  "waits for the GIL whose holder's stack could not be read while it ran")                 \
-	X(LOST_MOMENTS, "lost_moments", NOTE, "samples that are not in the timeline")
+	X(LOST_MOMENTS, "lost_moments", NOTE, "samples that are not in the timeline")              \
+	X(STATE_GIL, "state_gil", NOTE, "samples of threads that held the GIL")                    \
+	X(STATE_EXCEPTION, "state_exception", NOTE,                                                \
+	  "samples of threads that were raising or handling an exception")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

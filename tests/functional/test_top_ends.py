@@ -188,7 +188,7 @@ def run_on_pty(env, args, variables, keys, until):
         os.execv(env.keelback_path, ["keelback", "top", *map(str, args)])
     seen = read_until(terminal, until)
     for key, text in keys:
-        os.write(terminal, key)
+        os.write(terminal, key + b"\x0c")  # Ctrl-L: only what has changed is written otherwise
         seen = read_until(terminal, text, seen)
     os.write(terminal, b"q")
     try:

@@ -18,7 +18,7 @@ static void test_self_and_total(void **state)
 	assert_row(f, "work", 2, 7);
 	assert_row(f, "leaf", 6, 6);
 	assert_int_equal(f->model->total, 8);
-	assert_int_equal(f->model->attempted, 8);
+	assert_int_equal(f->model->tallies.attempted, 8);
 	add(f, t, "main work leaf", 10);
 	add(f, t, "other", 3);
 	refresh(f, 1);
@@ -56,7 +56,7 @@ static void test_reset(void **state)
 	refresh(f, 0.5);
 	assert_row(f, "a", 3, 3);
 	assert_row(f, "main", 0, 3);
-	assert_int_equal(f->model->attempted, 3);
+	assert_int_equal(f->model->tallies.attempted, 3);
 	assert_int_equal(f->model->duration_ns, SECOND);
 }
 
@@ -75,7 +75,7 @@ static void test_window(void **state)
 	assert_row(f, "a", 8 + 9 + 10, 8 + 9 + 10);
 	assert_row(f, "main", 0, 27 + 7);
 	assert_int_equal(f->model->duration_ns, 3 * SECOND);
-	assert_int_equal(f->model->attempted, 27 + 7);
+	assert_int_equal(f->model->tallies.attempted, 27 + 7);
 	f->model->window_ns = 100 * SECOND; /* more than there is */
 	refresh(f, 1);
 	assert_row(f, "a", 55, 55);

@@ -212,6 +212,7 @@ static struct kb_error *open_run(struct run *run)
 	struct kb_sample_opts opts = kb_collect_args__opts(&args->collect);
 
 	target_opts.tid = args->collect.tid;
+	opts.states = true;
 	if (args->target.argv) {
 		if (args->command_output)
 			KB_TRY(kb_output__check(args->command_output));

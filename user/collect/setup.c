@@ -104,6 +104,8 @@ static uint32_t wanted(const struct kb_sample_opts *opts)
 		want |= KB_WANT_KERNEL;
 	if (opts->opcodes)
 		want |= KB_WANT_OPCODE;
+	if (opts->states)
+		want |= KB_WANT_STATES;
 	if (opts->timeline || opts->keep_s)
 		want |= KB_WANT_MOMENTS;
 	return want;

@@ -116,7 +116,8 @@ static void draw_selection(struct kb_top *top, struct line *line)
 
 static double rate_of(const struct kb_interval *interval)
 {
-	return interval->duration_ns ? interval->attempted * 1e9 / interval->duration_ns : 0;
+	return interval->duration_ns ? interval->tallies.attempted * 1e9 / interval->duration_ns
+				     : 0;
 }
 
 /* The last intervals' rates, the newest at the right. */
@@ -188,7 +189,8 @@ static void draw_ledger(struct kb_top *top, struct line *line)
 	for (size_t i = 0; i < kb_profile__n_ledger(top->profile); i++) {
 		struct kb_ledger_entry entry = kb_profile__ledger(top->profile, i);
 
-		if (!entry.count)
+		/* States have a line of their own. */
+		if (!entry.count || !strncmp(entry.name, "state_", 6))
 			continue;
 		bar(line);
 		part(line,
@@ -217,6 +219,24 @@ static void draw_marker(struct kb_top *top, struct line *line, const char *name,
 	}
 }
 
+/* Of all threads, whatever is shown: what they were doing beside executing functions. */
+static void draw_states(struct kb_top *top, struct line *line)
+{
+	const struct kb_tallies *tallies = &top->model->tallies;
+
+	if (!tallies->gil || kb_profile__meta(top->profile)->mode != KB_MODE_CPU)
+		return;
+	part(line, KB_STYLE_GOOD, "%.1f%%", kb_share(tallies->gil, tallies->attempted));
+	part(line, KB_STYLE_NORMAL, " with the GIL");
+	bar(line);
+	if (tallies->exception) {
+		part(line, KB_STYLE_WARN, "%.1f%%",
+		     kb_share(tallies->exception, tallies->attempted));
+		part(line, KB_STYLE_NORMAL, " in exceptions");
+		bar(line);
+	}
+}
+
 /* The functions that execute most, however the table is sorted and filtered. */
 static void draw_hot(struct kb_top *top, struct line *line)
 {
@@ -236,14 +256,13 @@ static void draw_hot(struct kb_top *top, struct line *line)
 		memmove(hot + at + 1, hot + at, (n - at - 1) * sizeof(*hot));
 		hot[at] = row;
 	}
-	draw_marker(top, line, "<GC>", "collecting garbage");
-	draw_marker(top, line, "<native>", "native");
+	draw_states(top, line);
+	draw_marker(top, line, "<GC>", "GC");
 	part(line, KB_STYLE_NORMAL, "most:");
 	for (int i = 0; i < n; i++) {
-		part(line, KB_STYLE_NORMAL, " ");
-		part(line, KB_STYLE_FUNCTION, "%.60s",
-		     kb_view_model__function(model, hot[i])->name);
-		part(line, KB_STYLE_NORMAL, " %.1f%%",
+		const struct kb_function_info *function = kb_view_model__function(model, hot[i]);
+
+		part(line, kb_function_style(function), " %.60s %.1f%%", function->name,
 		     kb_share(model->rows[hot[i]].self, model->total));
 	}
 }

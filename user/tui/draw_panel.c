@@ -3,18 +3,30 @@
 #include <string.h>
 #include "tui/state.h"
 
-#define BAR_MAX 30
+#define BAR_MAX	  30
+#define PLACE_MIN 12 /* columns for a file and line that are worth it */
 
-static void draw_title(struct kb_top *top, int row, const char *what, const char *of)
+/* A row's name and place from a column on; the place as far as there is room. */
+static void draw_name(struct kb_top *top, uint32_t id, int row, int column)
+{
+	const struct kb_function_info *function = kb_view_model__function(top->model, id);
+	const struct kb_screen *screen = &top->screen;
+
+	column += kb_screen__put(screen, row, column, screen->columns - column,
+				 kb_function_style(function), KB_CUT_END, function->name);
+	if (screen->columns - column > PLACE_MIN)
+		kb_top__draw_file(top, id, row, column + 2, screen->columns - column - 2);
+}
+
+static void draw_title(struct kb_top *top, int row, const char *what, uint32_t of)
 {
 	const struct kb_screen *screen = &top->screen;
-	enum kb_style style = top->in_panel ? KB_STYLE_SORTED : KB_STYLE_COLUMNS;
 	int column;
 
-	kb_screen__fill(screen, row, 0, screen->columns, KB_STYLE_COLUMNS);
-	column = kb_screen__print(screen, row, 0, screen->columns, style, " %s ", what);
-	if (*of)
-		kb_screen__print(screen, row, column, screen->columns, KB_STYLE_COLUMNS, " %s", of);
+	column = kb_screen__print(screen, row, 0, screen->columns,
+				  top->in_panel ? KB_STYLE_SORTED : KB_STYLE_COLUMNS, " %s ", what);
+	if (of != KB_ID_NONE)
+		draw_name(top, of, row, column + 1);
 }
 
 static void draw_note(struct kb_top *top, int row, const char *text)
@@ -129,7 +141,6 @@ static void draw_tree_row(struct kb_top *top, int row, uint32_t index)
 	struct kb_call_tree *tree = kb_top__tree(top);
 	const struct kb_tree_row *item = &tree->rows[index];
 	const struct kb_screen *screen = &top->screen;
-	char text[4096] = "nothing: the bottom of the stack";
 	int column, indent = 2 * item->depth, room;
 
 	column = draw_counts(top, row, item->count);
@@ -137,17 +148,17 @@ static void draw_tree_row(struct kb_top *top, int row, uint32_t index)
 		column +=
 			kb_screen__print(screen, row, column, 20, KB_STYLE_NORMAL, " %6.1f%% self ",
 					 kb_share(item->self, top->model->total));
-	if (item->row != KB_ID_NONE)
-		kb_row_text(top->model, item->row, text, sizeof(text));
 	/* Deep rows keep room for a name. */
 	room = screen->columns - column;
 	if (indent > room - 24)
 		indent = room > 24 ? room - 24 : 0;
 	column += indent;
 	column += kb_screen__print(screen, row, column, 3, KB_STYLE_DIM, "%s ", mark_of(top, item));
-	kb_screen__put(screen, row, column, screen->columns,
-		       item->row == KB_ID_NONE ? KB_STYLE_DIM : KB_STYLE_FUNCTION, KB_CUT_END,
-		       text);
+	if (item->row != KB_ID_NONE)
+		draw_name(top, item->row, row, column);
+	else
+		kb_screen__put(screen, row, column, screen->columns, KB_STYLE_DIM, KB_CUT_END,
+			       "nothing: the bottom of the stack");
 }
 
 static void draw_tree(struct kb_top *top, int row, int rows)
@@ -197,12 +208,10 @@ void kb_top__draw_panel(struct kb_top *top, int row, int rows)
 		[KB_PANEL_OUTPUT] = draw_output,
 	};
 	uint32_t selected = kb_top__selected_row(top);
-	char of[4096] = "";
 
-	if (selected != KB_ID_NONE && selected < top->model->n_rows &&
-	    top->panel != KB_PANEL_OUTPUT)
-		kb_row_text(top->model, selected, of, sizeof(of));
-	draw_title(top, row, titles[top->panel], of);
+	if (selected >= top->model->n_rows || top->panel == KB_PANEL_OUTPUT)
+		selected = KB_ID_NONE;
+	draw_title(top, row, titles[top->panel], selected);
 	if (rows > 1)
 		draw[top->panel](top, row + 1, rows - 1);
 }

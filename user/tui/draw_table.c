@@ -105,7 +105,8 @@ static void draw_count(const struct kb_top *top, const struct layout *layout,
 	draw_number(top, layout, column, row, trend, text);
 }
 
-static const char *file_of(const struct kb_top *top, uint32_t id, char *text, size_t size)
+/* file:line of a row. */
+static void file_text(const struct kb_top *top, uint32_t id, char *text, size_t size)
 {
 	const struct kb_function_info *function = kb_view_model__function(top->model, id);
 	int32_t line = top->model->labels.labels[id].line;
@@ -118,18 +119,32 @@ static const char *file_of(const struct kb_top *top, uint32_t id, char *text, si
 		snprintf(text, size, "%s:%d", function->file, line);
 	else
 		snprintf(text, size, "%s", function->file);
-	return text;
 }
 
-/* The whole path or, where it does not fit, the longest end of it that does, from a directory on.
- */
-static const char *fitting_path(const struct kb_screen *screen, const char *path, int width)
+void kb_top__draw_file(const struct kb_top *top, uint32_t id, int row, int column, int width)
 {
-	const char *at = path, *slash;
+	const struct kb_screen *screen = &top->screen;
+	char text[4096];
+	const char *at = text, *slash;
 
+	file_text(top, id, text, sizeof(text));
 	while (kb_cells__width(at, screen->ascii) > width && (slash = strchr(at, '/')))
 		at = slash + 1;
-	return at;
+	kb_screen__put(screen, row, column, width, KB_STYLE_FILE, KB_CUT_START, at);
+}
+
+enum kb_style kb_function_style(const struct kb_function_info *function)
+{
+	switch (function->kind) {
+	case KB_FRAME_MARKER:
+		return KB_STYLE_DIM;
+	case KB_FRAME_NATIVE:
+		return KB_STYLE_NATIVE;
+	case KB_FRAME_KERNEL:
+		return KB_STYLE_KERNEL;
+	default:
+		return KB_STYLE_FUNCTION;
+	}
 }
 
 static void draw_row(struct kb_top *top, const struct layout *layout, int row, uint32_t id)
@@ -139,8 +154,8 @@ static void draw_row(struct kb_top *top, const struct layout *layout, int row, u
 	enum kb_trend self = kb_view_model__trend(model, r->self_now, r->self_before);
 	enum kb_trend total = kb_view_model__trend(model, r->total_now, r->total_before);
 	enum kb_trend arrow = total != KB_TREND_FLAT ? total : self;
+	const struct kb_function_info *function = kb_view_model__function(model, id);
 	const struct kb_screen *screen = &top->screen;
-	char text[4096];
 
 	draw_count(top, layout, KB_SORT_SELF, row, self, r->self);
 	draw_share(top, layout, KB_SORT_SELF_SHARE, row, self, kb_share(r->self, model->total));
@@ -154,11 +169,8 @@ static void draw_row(struct kb_top *top, const struct layout *layout, int row, u
 				 kb_screen__symbol(screen, arrow == KB_TREND_UP ? KB_SYMBOL_UP
 										: KB_SYMBOL_DOWN));
 	kb_screen__put(screen, row, layout->start[KB_SORT_NAME], layout->width[KB_SORT_NAME],
-		       KB_STYLE_FUNCTION, KB_CUT_END, kb_view_model__function(model, id)->name);
-	kb_screen__put(screen, row, layout->start[KB_SORT_FILE], layout->width[KB_SORT_FILE],
-		       KB_STYLE_FILE, KB_CUT_START,
-		       fitting_path(screen, file_of(top, id, text, sizeof(text)),
-				    layout->width[KB_SORT_FILE]));
+		       kb_function_style(function), KB_CUT_END, function->name);
+	kb_top__draw_file(top, id, row, layout->start[KB_SORT_FILE], layout->width[KB_SORT_FILE]);
 }
 
 void kb_top__draw_table(struct kb_top *top, int row, int rows)

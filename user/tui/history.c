@@ -25,7 +25,7 @@ void kb_history__destroy(struct kb_history *history)
 	if (!history)
 		return;
 	free(history->counts);
-	free(history->base);
+	free(history->base_counts);
 	free(history->changes);
 	free(history);
 }
@@ -34,10 +34,10 @@ void kb_history__destroy(struct kb_history *history)
 static bool grow_counts(struct kb_history *h, uint32_t n)
 {
 	if (!kb_grow((void **)&h->counts, &h->counts_capacity, n, sizeof(*h->counts)) ||
-	    !kb_grow((void **)&h->base, &h->base_capacity, n, sizeof(*h->base)))
+	    !kb_grow((void **)&h->base_counts, &h->base_capacity, n, sizeof(*h->base_counts)))
 		return false;
 	for (uint32_t i = h->n_samples; i < n; i++)
-		h->counts[i] = h->base[i] = 0;
+		h->counts[i] = h->base_counts[i] = 0;
 	h->n_samples = n;
 	return true;
 }
@@ -110,13 +110,34 @@ static void expire(struct kb_history *h)
 	h->first_interval = h->intervals_end - age;
 }
 
+static struct kb_tallies read_tallies(const struct kb_profile *profile)
+{
+	struct kb_tallies tallies = { .attempted = kb_profile__attempted(profile) };
+
+	for (size_t i = 0; i < kb_profile__n_ledger(profile); i++) {
+		struct kb_ledger_entry entry = kb_profile__ledger(profile, i);
+
+		if (!strcmp(entry.name, "state_gil"))
+			tallies.gil = entry.count;
+		else if (!strcmp(entry.name, "state_exception"))
+			tallies.exception = entry.count;
+	}
+	return tallies;
+}
+
+struct kb_tallies kb_tallies__minus(struct kb_tallies a, struct kb_tallies b)
+{
+	return (struct kb_tallies){ a.attempted - b.attempted, a.gil - b.gil,
+				    a.exception - b.exception };
+}
+
 struct kb_error *kb_history__take(struct kb_history *h, uint64_t now_ns)
 {
 	struct kb_interval interval = { .duration_ns = now_ns - h->last_ns,
 					.first = h->changes_end };
 	uint32_t n = kb_profile__n_samples(h->profile);
 	const struct kb_sample *samples = kb_profile__samples(h->profile);
-	uint64_t attempted = kb_profile__attempted(h->profile);
+	struct kb_tallies tallies = read_tallies(h->profile);
 
 	expire(h);
 	if (!grow_counts(h, n))
@@ -131,8 +152,8 @@ struct kb_error *kb_history__take(struct kb_history *h, uint64_t now_ns)
 		h->counts[i] = samples[i].count;
 		interval.count += more;
 	}
-	interval.attempted = attempted - h->attempted;
-	h->attempted = attempted;
+	interval.tallies = kb_tallies__minus(tallies, h->read);
+	h->read = tallies;
 	h->last_ns = now_ns;
 	h->duration_ns += interval.duration_ns;
 	*interval_at(h, h->intervals_end++) = interval;
@@ -147,8 +168,8 @@ void kb_history__skip(struct kb_history *h, uint64_t now_ns)
 void kb_history__reset(struct kb_history *h, uint64_t now_ns)
 {
 	if (h->n_samples)
-		memcpy(h->base, h->counts, h->n_samples * sizeof(*h->base));
-	h->base_attempted = h->attempted;
+		memcpy(h->base_counts, h->counts, h->n_samples * sizeof(*h->counts));
+	h->base = h->read;
 	h->first_interval = h->intervals_end;
 	h->started_ns = now_ns;
 	h->duration_ns = 0;

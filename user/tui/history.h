@@ -23,21 +23,26 @@ struct kb_change {
 	uint64_t count;	 /* what was added */
 };
 
+/* Samples, whatever became of them, and those of threads in some state. */
+struct kb_tallies {
+	uint64_t attempted, gil, exception;
+};
+
 struct kb_interval {
 	uint64_t duration_ns;
 	uint64_t first; /* of its changes: their number since the beginning */
 	uint32_t n_changes;
-	uint64_t count;	    /* in the profile's unit */
-	uint64_t attempted; /* samples, whatever became of them */
+	uint64_t count; /* in the profile's unit */
+	struct kb_tallies tallies;
 };
 
 struct kb_history {
 	const struct kb_profile *profile;
-	uint32_t n_samples; /* of the profile, at the last reading */
-	uint64_t *counts;   /* then */
-	uint64_t *base;	    /* what does not count since the last reset */
+	uint32_t n_samples;    /* of the profile, at the last reading */
+	uint64_t *counts;      /* then */
+	uint64_t *base_counts; /* what does not count since the last reset */
 	size_t counts_capacity, base_capacity;
-	uint64_t attempted, base_attempted;
+	struct kb_tallies read, base; /* at the last reading, and at the last reset */
 
 	struct kb_change *changes;			    /* a ring */
 	uint64_t changes_end;				    /* number of the next one */
@@ -50,6 +55,8 @@ struct kb_history {
 	uint64_t last_ns;     /* last reading */
 	uint64_t duration_ns; /* of all intervals since the reset: without pauses */
 };
+
+struct kb_tallies kb_tallies__minus(struct kb_tallies a, struct kb_tallies b);
 
 struct kb_error *kb_history__create(const struct kb_profile *profile, uint64_t now_ns,
 				    struct kb_history **history);

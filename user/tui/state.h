@@ -150,6 +150,11 @@ void kb_top__draw_threads(struct kb_top *top, int row, int rows);
 void kb_top__draw_help(struct kb_top *top);
 void kb_top__draw_footer(struct kb_top *top);
 
+/* draw_table.c */
+enum kb_style kb_function_style(const struct kb_function_info *function);
+/* A row's file and line: whole or, where that does not fit, the longest end from a directory on. */
+void kb_top__draw_file(const struct kb_top *top, uint32_t id, int row, int column, int width);
+
 /* numbers.c: counts for people */
 double kb_share(uint64_t part, uint64_t whole); /* per cent */
 /* A count in at most 7 characters: samples, or seconds. */

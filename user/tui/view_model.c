@@ -55,9 +55,9 @@ static void select_since_start(struct kb_view_model *model)
 	const struct kb_history *h = model->history;
 
 	for (uint32_t i = 0; i < model->n_samples; i++)
-		model->selected[i] = h->counts[i] - h->base[i];
+		model->selected[i] = h->counts[i] - h->base_counts[i];
 	model->duration_ns = h->duration_ns;
-	model->attempted = h->attempted - h->base_attempted;
+	model->tallies = kb_tallies__minus(h->read, h->base);
 }
 
 static void select_window(struct kb_view_model *model)
@@ -67,11 +67,13 @@ static void select_window(struct kb_view_model *model)
 
 	if (model->n_samples)
 		memset(model->selected, 0, model->n_samples * sizeof(*model->selected));
-	model->attempted = 0;
+	model->tallies = (struct kb_tallies){};
 	for (uint32_t age = 0; age < n; age++) {
 		const struct kb_interval *interval = kb_history__interval(h, age);
 
-		model->attempted += interval->attempted;
+		model->tallies.attempted += interval->tallies.attempted;
+		model->tallies.gil += interval->tallies.gil;
+		model->tallies.exception += interval->tallies.exception;
 		for (uint32_t i = 0; i < interval->n_changes; i++) {
 			const struct kb_change *change = kb_history__change(h, interval, i);
 
@@ -268,16 +270,18 @@ double kb_view_model__share_change(const struct kb_view_model *model, uint64_t n
 
 enum kb_trend kb_view_model__trend(const struct kb_view_model *model, uint64_t now, uint64_t before)
 {
-	double scale, expected, limit;
+	const struct kb_profile_meta *meta = kb_profile__meta(model->profile);
+	double scale, expected, one, limit;
 
 	if (!model->now.total || !model->before.total)
 		return KB_TREND_FLAT;
 	scale = (double)model->now.total / model->before.total;
 	expected = before * scale;
-	if (kb_profile__meta(model->profile)->unit == KB_UNIT_NS)
+	/* Of times, that part which was sampled varies as samples do. */
+	one = meta->unit == KB_UNIT_NS && meta->rate_hz > 0 ? 1e9 / meta->rate_hz : 1;
+	limit = (TREND_SIGMA * sqrt((now + expected * scale) / one) + 1) * one;
+	if (meta->unit == KB_UNIT_NS && limit < TREND_SHARE * model->now.total)
 		limit = TREND_SHARE * model->now.total;
-	else
-		limit = TREND_SIGMA * sqrt(now + expected * scale) + 1;
 	if (now > expected + limit)
 		return KB_TREND_UP;
 	return now < expected - limit ? KB_TREND_DOWN : KB_TREND_FLAT;

@@ -60,8 +60,8 @@ struct kb_view_model {
 	uint32_t n_samples, n_nodes; /* of the profile, then */
 	uint64_t *selected;	     /* count of each sample */
 	size_t selected_capacity;
-	uint64_t duration_ns; /* what the selection spans */
-	uint64_t attempted;   /* samples in that time, whatever became of them */
+	uint64_t duration_ns;	   /* what the selection spans */
+	struct kb_tallies tallies; /* of that time */
 	struct kb_recent now, before;
 
 	/* What came of it. */
@@ -93,7 +93,7 @@ bool kb_view_model__in_scope(const struct kb_view_model *model, uint32_t thread)
 /*
  * Does a row's part of all differ from the one before by more than chance?
  * Samples of one cost vary with the square root of their number; where counts are
- * times, a fiftieth of all counts as a difference.
+ * times, less than a fiftieth of all is no difference either.
  */
 enum kb_trend kb_view_model__trend(const struct kb_view_model *model, uint64_t now,
 				   uint64_t before);
