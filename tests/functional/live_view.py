@@ -57,7 +57,7 @@ def open_top(env, *args, **kwargs):
 def numbers(screen):
     """There is a table with samples of all that the program spends its time in."""
     rows = table(screen)
-    return {"breit_名前", "cold"} <= set(rows) and rows["burn"][0] > 300
+    return {"breit_名前", "cold"} <= set(rows) and rows["burn"][0] > 150
 
 
 # Writes what a terminal would act upon, and ends with a status.

@@ -287,15 +287,21 @@ def test_sizes(env):
     assert top.status() == 0
 
 
-@once
+@per_python(where=lambda py: py.id in ("pyenv-3.8", "pyenv-3.12", "sid-3.15"))
 def test_opcodes_panel(env):
-    """Without --opcodes the panel says how to have them."""
-    env.py = env.python("3.12")
+    """The instructions of the selected function, with what they specialize; without --opcodes how to have them."""
     target = start_target(env)
     top = open_top(env, "-p", target.pid, "--delay", 0.3)
     top.wait(numbers)
     top.keys("Tab", "Tab")
     top.wait("start keelback top with --opcodes")
+    top.close()
+    top = open_top(env, "-p", target.pid, "--delay", 0.3, "--opcodes")
+    top.wait(numbers)
+    top.keys("Tab")
+    special = r"BINARY_OP_MULTIPLY_INT \(BINARY_OP\)" if env.py.version >= (3, 12) else "BINARY_MULTIPLY"
+    screen = top.press("Tab", re.compile(rf"^ *\d+ +[\d.]+%  line 6 +{special} +█*$", re.M))
+    assert re.search("(FOR_ITER|JUMP)", screen), screen
 
 
 @once

@@ -3,8 +3,9 @@
 #include <string.h>
 #include "tui/state.h"
 
-#define BAR_MAX	  30
-#define PLACE_MIN 12 /* columns for a file and line that are worth it */
+#define BAR_MAX	     30
+#define OPCODE_WIDTH 36
+#define PLACE_MIN    12 /* columns for a file and line that are worth it */
 
 /* A row's name and place from a column on; the place as far as there is room. */
 static void draw_name(struct kb_top *top, uint32_t id, int row, int column)
@@ -92,12 +93,18 @@ static void draw_line(struct kb_top *top, int row, uint32_t index)
 static void draw_opcode(struct kb_top *top, int row, uint32_t index)
 {
 	const struct kb_detail *item = &top->opcodes.items[index];
+	const char *base = kb_opcode__base_of(item->opcode);
+	bool specialized = strcmp(base, item->opcode);
 	int column = draw_counts(top, row, item->self);
+	char name[128];
 
 	column += kb_screen__print(&top->screen, row, column, 20, KB_STYLE_NORMAL, " line %-6d ",
 				   item->line);
-	column += kb_screen__print(&top->screen, row, column, 40, KB_STYLE_FUNCTION, "%-30s ",
-				   item->opcode);
+	snprintf(name, sizeof(name), specialized ? "%s (%s)" : "%s", item->opcode, base);
+	column += kb_screen__print(&top->screen, row, column, OPCODE_WIDTH,
+				   specialized ? KB_STYLE_NATIVE : KB_STYLE_FUNCTION, "%-*s",
+				   OPCODE_WIDTH, name);
+	column++;
 	draw_bar(top, row, column, item->self, top->opcodes.self);
 }
 
