@@ -50,8 +50,8 @@ struct kb_sample_opts {
 	 * older is kept. 0: everything. Implies timeline, and does not go with a recording.
 	 */
 	unsigned keep_s;
-	bool states;	      /* in the ledger: how many samples are of threads that hold the GIL
-				 (state_gil), or raise or handle an exception (state_exception) */
+	bool states; /* in the ledger: how many samples are of threads that hold the GIL
+			(state_gil), or raise or handle an exception (state_exception) */
 };
 
 #define KB_KEEP_MAX_S 3600
