@@ -28,6 +28,7 @@
 #define LIKELY_NS   (200 * KB_NS_PER_MS)
 /* All tables in the kernel: those of a dozen interpreters with large libraries. */
 #define TABLES_BYTES_MAX (64ull << 20)
+#define UNKNOWN_CODE	 "[unknown]"
 #define EVAL_LOOP	 (KB_ID_NONE - 1) /* in the cache of frames: no frame of its own */
 
 enum table_state { TABLE_UNKNOWN, TABLE_WANTED, TABLE_DONE };
@@ -366,8 +367,12 @@ static uint32_t user_frame(struct kb_native *n, uint32_t proc, uint64_t address)
 		return module_frame(n, mapping->module,
 				    mapping->relative + (address - mapping->start));
 	kb_symbolizer__process(n->symbolizer, kb_mappings__pid(n->mappings, proc), address,
-			       mapping ? mapping->label : "[unknown]", &symbol);
-	return add_frame(n, KB_FRAME_NATIVE, &symbol);
+			       mapping ? mapping->label : UNKNOWN_CODE, &symbol);
+	if (symbol.source != KB_SYMBOL_NONE)
+		return add_frame(n, KB_FRAME_NATIVE, &symbol);
+	/* All of a run-time compiler's code is one frame: its addresses say nothing. */
+	symbol.name = mapping ? mapping->label : UNKNOWN_CODE;
+	return add_frame(n, KB_FRAME_MARKER, &symbol);
 }
 
 void kb_native__frames(struct kb_native *n, uint32_t proc, const kb_u64 *addresses, uint32_t count,
