@@ -132,11 +132,14 @@ __noinline int kb_native_mapping_of(struct unwinding *u, kb_u64 address)
 {
 	struct kb_native_mapping *mapping;
 	kb_u64 low = 1, n, half;
+	kb_u32 place;
 	void *list;
 
 	if (!u)
 		return UNMAPPED;
-	list = kb_inner_map(&native_lists, &u->list);
+	/* A copy: Linux 6.1 takes no key from the memory of a caller. */
+	place = u->list;
+	list = kb_inner_map(&native_lists, &place);
 	if (!list)
 		return UNMAPPED;
 	mapping = element(list, 0);
@@ -172,6 +175,7 @@ __noinline int kb_native_row_of(struct unwinding *u, kb_u64 address)
 	struct kb_native_block *block;
 	struct kb_native_head *head;
 	struct kb_unwind_row *at;
+	kb_u32 image;
 	void *table;
 
 	if (!u)
@@ -179,7 +183,8 @@ __noinline int kb_native_row_of(struct unwinding *u, kb_u64 address)
 	relative = address - u->base;
 	if (u->image == KB_NATIVE_NO_IMAGE)
 		return NO_TABLE;
-	table = kb_inner_map(&native_tables, &u->image);
+	image = u->image;
+	table = kb_inner_map(&native_tables, &image);
 	if (!table)
 		return NOT_READY;
 	head = element(table, 0);
