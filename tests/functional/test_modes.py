@@ -2,10 +2,11 @@
 """--mode: only what a thread does in one state, compared with what the program itself knows of its states."""
 
 import subprocess
+from pathlib import Path
 
 from harness import per_python
 from programs import FIGHT, SPENDING
-from sampling import Sampling, base, go
+from sampling import Profile, Sampling, base, go, wait_until
 
 # Three states, each for its time by the thread's own clock, which is printed.
 STATES = '''
@@ -173,6 +174,25 @@ def test_gil_wait(env):
         # Who has dropped it on request waits until the other, which may be queueing for a processor, has it.
         message = f"{holder} held it {held} of {waited}, nobody {nobody}: {profile.log}"
         assert held > 0.9 * (waited - nobody) and nobody < 0.5 * waited, message
+
+
+@per_python(where=lambda py: py.minor in ("3.7", "3.12"))
+def test_waits_that_last(env):
+    """A recording of a session that is killed has the waits that had not ended."""
+    target = env.py.popen([env.py.script(SLEEPERS)], stdin=subprocess.PIPE)
+    env.wait_line(target, "ready")
+    path = Path(env.tmp, "killed.kb")
+    sampler = env.popen("sample", "--mode", "wall", "-p", target.pid, "-o", path, "-q")
+
+    def recorded(name):
+        text = env.keelback("convert", "--partial", path, "-f", "collapsed", check=False).stdout
+        return seconds(Profile(text, ""), name)
+
+    wait_until(lambda: path.exists() and recorded("for_ever") > 1, "a wait that lasts is recorded")
+    sampler.kill()
+    sampler.wait()
+    assert 0.5 < recorded("waking") < 20
+    go(target)
 
 
 # Two threads that pass a byte to and fro from far down their stacks.

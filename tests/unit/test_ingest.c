@@ -193,6 +193,47 @@ static void test_waits_without_stack(void **state)
 	assert_int_equal(ledger(f, KB_L_LOST_WAIT_NS), 4601);
 }
 
+static uint64_t waited(pid_t tid, uint64_t since, void *context)
+{
+	assert_int_equal(tid, TID);
+	return since == 5000 ? *(uint64_t *)context : 0;
+}
+
+static void put_moment(struct fixture *f, uint64_t time, uint64_t ns)
+{
+	struct kb_data_moment moment = { KB_DATA_MOMENT,	   PROC, HASH(1), time, ns, TID,
+					 .flags = KB_STATE_OFF_CPU };
+
+	kb_ingest__record(f->ingest, &moment, sizeof(moment));
+}
+
+/* What the timeline had of a wait before it ended is not in it twice. */
+static void test_waits_in_the_timeline(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t already = 0;
+	const struct kb_moment *moments;
+
+	kb_ingest__set_start(f->ingest, 1000);
+	kb_ingest__set_waited(f->ingest, waited, &already);
+	put_stack(f, HASH(1), 0, KB_STACK_WAIT);
+	put_moment(f, 5000, 100);
+	already = 100;
+	put_moment(f, 5000, 150);
+	already = 150;
+	put_moment(f, 5000, 150);
+	put_moment(f, 6000, 10);
+	assert_int_equal(kb_profile__n_moments(f->profile), 3);
+	moments = kb_profile__moments(f->profile);
+	assert_int_equal(moments[0].time_ns, 4000);
+	assert_int_equal(moments[0].count, 100);
+	assert_int_equal(moments[1].time_ns, 4100);
+	assert_int_equal(moments[1].count, 50);
+	assert_int_equal(moments[2].time_ns, 5000);
+	assert_int_equal(moments[2].count, 10);
+	assert_int_equal(moments[2].flags, KB_MOMENT_OFF_CPU);
+}
+
 /* ---------------------------------------------------------------- modes */
 
 static void assert_mode(enum kb_sample_mode mode, const struct kb_image_info *image,
@@ -248,6 +289,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_wait_and_sample_share_a_stack, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_waits_without_stack, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_waits_in_the_timeline, setup, teardown),
 		cmocka_unit_test(test_modes),
 	};
 

@@ -37,6 +37,8 @@ struct kb_ingest {
 	struct kb_id_map threads;    /* (process id, tid) → thread */
 	struct kb_id_map truncated;  /* nodes of truncated stacks */
 	uint64_t start_ns;	     /* moments count from here */
+	kb_waited_fn waited;	     /* or NULL */
+	void *waited_context;
 };
 
 static uint32_t code_at(uint32_t proc, uint64_t address, void *context);
@@ -300,23 +302,44 @@ void kb_ingest__set_start(struct kb_ingest *ingest, uint64_t start_ns)
 	ingest->start_ns = start_ns;
 }
 
+void kb_ingest__set_waited(struct kb_ingest *ingest, kb_waited_fn waited, void *context)
+{
+	ingest->waited = waited;
+	ingest->waited_context = context;
+}
+
+/* Without what the timeline has of a wait already. False: it has all. */
+static bool shorten_wait(const struct kb_ingest *ingest, struct kb_data_moment *wait)
+{
+	uint64_t waited = 0;
+
+	if (ingest->waited)
+		waited = ingest->waited(wait->tid, wait->time, ingest->waited_context);
+	if (waited >= wait->count)
+		return false;
+	wait->time += waited;
+	wait->count -= waited;
+	return true;
+}
+
 static void add_moment(struct kb_ingest *ingest, const struct kb_data_moment *record)
 {
 	struct kb_stack_key key = { .proc = record->proc, .tid = record->tid };
-	struct kb_moment moment = {
-		.time_ns = record->time > ingest->start_ns ? record->time - ingest->start_ns : 0,
-		.count = record->count,
-		.thread = thread_of(ingest, &key),
-		.flags = record->flags & KB_STATES,
-	};
+	struct kb_data_moment at = *record;
+	struct kb_moment moment = { .thread = thread_of(ingest, &key),
+				    .flags = record->flags & KB_STATES };
 
 	if (moment.flags & KB_STATE_OFF_CPU) {
-		moment.node = wait_node(ingest, record->hash, record->proc);
+		if (!shorten_wait(ingest, &at))
+			return;
+		moment.node = wait_node(ingest, at.hash, at.proc);
+		moment.count = at.count;
 	} else {
-		moment.node = kb_id_map__get(&ingest->generations[record->generation & 1].nodes,
-					     record->hash, record->proc);
-		moment.count *= amount_of_sample(ingest);
+		moment.node = kb_id_map__get(&ingest->generations[at.generation & 1].nodes, at.hash,
+					     at.proc);
+		moment.count = at.count * amount_of_sample(ingest);
 	}
+	moment.time_ns = at.time > ingest->start_ns ? at.time - ingest->start_ns : 0;
 	if (!kb_profile__add_moment(ingest->opts.profile, &moment))
 		kb_profile__ledger_add(ingest->opts.profile, KB_L_LOST_MOMENTS, 1);
 }

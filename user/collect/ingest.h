@@ -61,6 +61,9 @@ void kb_ingest__count(struct kb_ingest *ingest, uint32_t parity, const struct kb
 /* Waits of one thread with one stack, or with one of the marks in shared/wait.h. */
 void kb_ingest__waits(struct kb_ingest *ingest, const struct kb_stack_key *key,
 		      const struct kb_wait_sum *sum);
+/* How much of a thread's wait that began then the timeline has already, ns. */
+typedef uint64_t (*kb_waited_fn)(pid_t tid, uint64_t since, void *context);
+void kb_ingest__set_waited(struct kb_ingest *ingest, kb_waited_fn waited, void *context);
 /* A wait whose stack could not be taken; reason: the ledger's. */
 void kb_ingest__lost_wait(struct kb_ingest *ingest, unsigned reason, uint64_t ns);
 /*

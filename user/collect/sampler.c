@@ -157,7 +157,7 @@ static struct kb_error *create(struct kb_sampler *s)
 		KB_TRY(kb_recorder__create(s->opts.keep_s, &s->recorder));
 	kb_identifier__set_mode(s->identifier, s->opts.mode);
 	if (kb_mode__of_time(s->opts.mode))
-		KB_TRY(kb_waits__create(s->target, s->programs, s->ingest, &s->waits));
+		KB_TRY(kb_waits__create(s->target, s->programs, s->ingest, &s->opts, &s->waits));
 	/* A wait for the GIL that is under way at the start is 5 ms at most. */
 	if (s->opts.mode == KB_MODE_WALL)
 		kb_identifier__on_identified(s->identifier, kb_waits__add_process, s->waits);

@@ -27,7 +27,9 @@ struct kb_sample_programs {
 	uint64_t *cpu_values;
 	struct kb_stack_key *keys;
 	uint64_t *counts;
-	struct kb_wait_sum *sums; /* NULL without waits */
+	struct kb_wait_sum *sums; /* these are NULL without waits */
+	uint32_t *tids;
+	struct kb_wait *waiting;
 	kb_notice_fn notice_fn;
 	kb_record_fn record_fn;
 	void *context;
@@ -98,8 +100,13 @@ static struct kb_error *open_rings(struct kb_sample_programs *p, bool waits)
 	p->cpu_values = calloc(cpus > 0 ? cpus : 1, sizeof(*p->cpu_values));
 	p->keys = calloc(DRAIN_BATCH, sizeof(*p->keys));
 	p->counts = calloc(DRAIN_BATCH, sizeof(*p->counts));
-	p->sums = waits ? calloc(DRAIN_BATCH, sizeof(*p->sums)) : NULL;
-	if (!p->cpu_values || !p->keys || !p->counts || (waits && !p->sums))
+	if (waits) {
+		p->sums = calloc(DRAIN_BATCH, sizeof(*p->sums));
+		p->tids = calloc(DRAIN_BATCH, sizeof(*p->tids));
+		p->waiting = calloc(DRAIN_BATCH, sizeof(*p->waiting));
+	}
+	if (!p->cpu_values || !p->keys || !p->counts ||
+	    (waits && (!p->sums || !p->tids || !p->waiting)))
 		return kb_error__no_memory();
 	return kb_uprobes__create(&p->uprobes);
 }
@@ -142,6 +149,8 @@ void kb_sample_programs__destroy(struct kb_sample_programs *p)
 	free(p->keys);
 	free(p->counts);
 	free(p->sums);
+	free(p->tids);
+	free(p->waiting);
 	free(p);
 }
 
@@ -376,20 +385,24 @@ bool kb_sample_programs__set_waiting(struct kb_sample_programs *p, pid_t tid,
 	       errno == EEXIST;
 }
 
-bool kb_sample_programs__next_waiting(struct kb_sample_programs *p, uint32_t *tid,
-				      struct kb_wait *wait)
+struct kb_error *kb_sample_programs__each_waiting(struct kb_sample_programs *p, kb_waiting_fn fn,
+						  void *context)
 {
 	int fd = bpf_map__fd(p->bpf->maps.waiting);
-	uint32_t *after = *tid ? tid : NULL, next;
+	uint32_t batch = 0, n, *in = NULL;
+	int status;
 
-	/* What has gone meanwhile is passed over. */
-	while (!bpf_map_get_next_key(fd, after, &next)) {
-		*tid = next;
-		after = tid;
-		if (!bpf_map_lookup_elem(fd, &next, wait))
-			return true;
-	}
-	return false;
+	do {
+		n = DRAIN_BATCH;
+		status = bpf_map_lookup_batch(fd, in, &batch, p->tids, p->waiting, &n, NULL);
+		if (status && errno != ENOENT)
+			return kb_error__from_errno(errno, KB_STATUS_FAILED,
+						    "cannot read the table of waits");
+		for (uint32_t i = 0; i < n; i++)
+			fn(p->tids[i], &p->waiting[i], context);
+		in = &batch;
+	} while (!status);
+	return NULL;
 }
 
 void kb_sample_programs__clear_waiting(struct kb_sample_programs *p)

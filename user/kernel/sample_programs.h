@@ -109,9 +109,13 @@ struct kb_error *kb_sample_programs__drain_waits(struct kb_sample_programs *prog
 /* Says since when a thread waits, unless BPF knows better; false when there is no room. */
 bool kb_sample_programs__set_waiting(struct kb_sample_programs *programs, pid_t tid,
 				     const struct kb_wait *wait);
-/* Iterates over the threads that BPF has seen waiting; start with tid 0. False: no more. */
-bool kb_sample_programs__next_waiting(struct kb_sample_programs *programs, uint32_t *tid,
-				      struct kb_wait *wait);
+typedef void (*kb_waiting_fn)(uint32_t tid, const struct kb_wait *wait, void *context);
+/*
+ * All threads that BPF has seen waiting, those that run now included (since is 0). While BPF goes
+ * on, one may be passed over or be half of the wait before: not one that began long ago.
+ */
+struct kb_error *kb_sample_programs__each_waiting(struct kb_sample_programs *programs,
+						  kb_waiting_fn fn, void *context);
 /* Forgets all of them. Only while nothing is attached. */
 void kb_sample_programs__clear_waiting(struct kb_sample_programs *programs);
 
