@@ -3,13 +3,14 @@
  * Input: a mode, then either a recording as it is (0) or sections without their frames (1: refuse
  * damage, 2: read in part), each a type, two bytes of size and contents, to which right frames
  * are added here, because no fuzzer finds checksums. What can be read must be writable, and read
- * the same again.
+ * the same again; and every format must have a place for it.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 #include <zstd.h>
+#include "keelback/format.h"
 #include "model/profile.h"
 #include "model/recording.h"
 #include "model/recording_format.h"
@@ -87,6 +88,24 @@ static void check_rewritten(const struct kb_profile *profile)
 	free(bytes);
 }
 
+static void check_formats(const struct kb_profile *profile)
+{
+	struct kb_format_opts opts = { .size = sizeof(opts),
+				       .lines = true,
+				       .threads = true,
+				       .processes = true,
+				       .opcodes = true,
+				       .summary = true };
+	const struct kb_format *format;
+	FILE *stream = fopen("/dev/null", "w");
+
+	if (!stream)
+		abort();
+	for (size_t i = 0; (format = kb_format__at(i)); i++)
+		kb_error__destroy(kb_format__write(format, profile, &opts, stream));
+	fclose(stream);
+}
+
 static void read_and_check(const void *bytes, size_t size, bool partial)
 {
 	struct kb_profile *profile;
@@ -99,6 +118,7 @@ static void read_and_check(const void *bytes, size_t size, bool partial)
 		return;
 	}
 	check_rewritten(profile);
+	check_formats(profile);
 	kb_profile__destroy(profile);
 }
 

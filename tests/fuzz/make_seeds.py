@@ -50,6 +50,8 @@ def recording_seeds():
         (9, numbers(4) + b"good" + numbers(305)),
         (3, numbers(1, 202, 2, 2, 12346, 7, 3, 4, 5)),
         (8, numbers(0, 1, 2)),
+        # Single samples, the second of them a wait that began before the first.
+        (14, numbers(2000, 0, 1, 5, 1) + numbers(1000, 1, 3, 300, 8)),
         (0x80 | 90, b"skipped"),
         (10, numbers(307)),
     ]

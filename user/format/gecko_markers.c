@@ -72,6 +72,12 @@ static void add(struct markers *markers, const struct marker *marker)
 	at[markers->n++] = *marker;
 }
 
+/* Times of a recording may be anything: no marker ends before it starts. */
+static uint64_t end_of(uint64_t start, uint64_t ns)
+{
+	return start + ns < start ? UINT64_MAX : start + ns;
+}
+
 static bool has_opcode(const struct markers *markers, const struct kb_gecko_row *row)
 {
 	return *kb_profile__frame(markers->gecko->profile, row->frame)->opcode;
@@ -92,7 +98,7 @@ static void follow(struct markers *markers, enum kind kind, const struct kb_geck
 	bool in = is_in(markers, kind, row), same;
 	struct marker *run = &markers->runs[kind];
 
-	same = in && row->time_ns <= run->end_ns + gap &&
+	same = in && row->time_ns <= end_of(run->end_ns, gap) &&
 	       (kind != KIND_OPCODE || run->frame == row->frame);
 	if (markers->open[kind] && !same) {
 		if (run->end_ns > row->time_ns)
@@ -105,8 +111,8 @@ static void follow(struct markers *markers, enum kind kind, const struct kb_geck
 	if (!markers->open[kind])
 		*run = (struct marker){ row->time_ns, 0, kind, row->frame };
 	markers->open[kind] = true;
-	run->end_ns =
-		row->time_ns + (row->flags & KB_MOMENT_OFF_CPU && row->ns ? row->ns : interval);
+	run->end_ns = end_of(row->time_ns,
+			     row->flags & KB_MOMENT_OFF_CPU && row->ns ? row->ns : interval);
 }
 
 static void collect(struct markers *markers, uint32_t thread)
@@ -121,7 +127,7 @@ static void collect(struct markers *markers, uint32_t thread)
 			follow(markers, kind, &row);
 		if (row.flags & KB_MOMENT_OFF_CPU)
 			add(markers,
-			    &(struct marker){ row.time_ns, row.time_ns + row.ns,
+			    &(struct marker){ row.time_ns, end_of(row.time_ns, row.ns),
 					      gil_wait ? KIND_GIL_WAIT : KIND_WAIT, row.frame });
 	}
 	for (enum kind kind = 0; kind < RUNS; kind++)

@@ -258,12 +258,17 @@ static const struct kb_frame_info *leaf_of(const struct kb_profile *profile,
 	return kb_profile__frame(profile, kb_profile__nodes(profile)[sample->node].frame);
 }
 
+static int64_t clamp(uint64_t count)
+{
+	return count < INT64_MAX ? (int64_t)count : INT64_MAX;
+}
+
 static int64_t nanoseconds(const struct pprof *pprof, uint64_t count)
 {
 	double ns = kb_profile__seconds(pprof->profile, count) * KB_NS_PER_SECOND;
 
 	if (kb_profile__meta(pprof->profile)->unit == KB_UNIT_NS)
-		return (int64_t)count;
+		return clamp(count);
 	return ns < 9e18 ? llround(ns) : INT64_MAX;
 }
 
@@ -282,7 +287,7 @@ static void write_sample(struct pprof *pprof, const struct kb_sample *sample)
 	message.location_id = pprof->path;
 	message.value = values;
 	if (pprof->counted)
-		values[message.n_value++] = (int64_t)sample->count;
+		values[message.n_value++] = clamp(sample->count);
 	if (pprof->timed)
 		values[message.n_value++] = nanoseconds(pprof, sample->count);
 	for (size_t i = 0; i < LABELS_MAX; i++)
@@ -467,7 +472,7 @@ static void write_head(struct pprof *pprof)
 		types[part.n_sample_type++] = &time;
 	part.default_sample_type = types[part.n_sample_type - 1]->type;
 	part.time_nanos = meta->start_unix_ns;
-	part.duration_nanos = meta->duration_ns < INT64_MAX ? (int64_t)meta->duration_ns : 0;
+	part.duration_nanos = clamp(meta->duration_ns);
 	if (pprof->counted && pprof->timed) {
 		part.period_type = &time;
 		part.period = nanoseconds(pprof, 1);
