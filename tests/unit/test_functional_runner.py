@@ -208,10 +208,24 @@ class Runner(unittest.TestCase):
         self.assertNotIn(text, subprocess.run(["ps", "-eo", "args"], stdout=subprocess.PIPE, text=True).stdout)
 
     def test_jobs(self):
-        text = "import time\n" + "".join(f"@once\ndef test_{n}(env): time.sleep(1)\n" for n in range(4))
-        began = time.monotonic()
+        """Four cases that each wait for the other three: only at the same time do they pass."""
+        text = f"import os, time\nHERE = {str(self.dir)!r}\n" + """
+            def meet(name):
+                open(os.path.join(HERE, name + ".here"), "w").close()
+                end = time.monotonic() + 30
+                while sum(file.endswith(".here") for file in os.listdir(HERE)) < 4:
+                    assert time.monotonic() < end, "alone"
+                    time.sleep(0.01)
+            @once
+            def test_a(env): meet("a")
+            @once
+            def test_b(env): meet("b")
+            @once
+            def test_c(env): meet("c")
+            @once
+            def test_d(env): meet("d")
+        """.replace("\n            ", "\n")
         self.assertEqual(self.run_tests(text, "-j", "4")[1][-1], "4 passed, 0 failed, 0 skipped")
-        self.assertLess(time.monotonic() - began, 3.5)
 
     def test_broken_test_file(self):
         status, lines = self.run_tests("import no_such_module\n")
