@@ -564,7 +564,7 @@ def test_native(env):
 def test_native_of_running_thread(env):
     target = env.py.popen([env.py.script(NATIVE), "hashes"])
     env.wait_line(target, "ready")
-    [process] = json.loads(env.keelback("dump", "-p", target.pid, "--native", "--json").stdout)
+    [process] = json.loads(env.keelback("dump", "-p", target.pid, "--native", "--timeout", 20, "--json").stdout)
     [thread] = [thread for thread in process["threads"] if thread["name"] == "hashes"]
     kinds = [frame["kind"] for frame in thread["frames"]]
     names = [frame["name"] for frame in thread["frames"] if frame["kind"] == "python"]

@@ -88,8 +88,19 @@ def unwind_seeds():
         yield b"\x00" + Path(library.name).read_bytes()
 
 
+def remote_seeds():
+    """For each version: objects of all types, each holding the next ones."""
+    pointer, small = 0xB << 60, 3
+    words = []
+    for i in range(2048):
+        words.append((0xA << 60) + i // 8 % 16 if i % 8 == 1 else pointer + (i * 7 + 8) % 2048 if i % 8 > 2 else small)
+    for minor in range(10):
+        yield bytes([minor]) + struct.pack("<2048Q", *words)
+
+
 def main():
-    makers = {"linetable": linetable_seeds, "recording": recording_seeds, "unwind": unwind_seeds}
+    makers = {"linetable": linetable_seeds, "recording": recording_seeds}
+    makers.update(unwind=unwind_seeds, remote=remote_seeds)
     if len(sys.argv) != 3 or sys.argv[1] not in makers:
         sys.exit(__doc__)
     directory = Path(sys.argv[2])

@@ -181,7 +181,7 @@ static void try_thread(struct kb_dump *dump, struct kb_dump_process_data *proces
 static void give_up(struct kb_dump_process_data *process, struct kb_dump_thread_data *thread,
 		    struct kb_remote_stack *stack)
 {
-	kb_pages__forget(process->remote.pages);
+	kb_remote__begin(&process->remote);
 	thread->settled = true;
 	thread->info.error = "the thread that it belongs to is not known";
 	if (kb_remote_frames__walk(&process->remote, thread->remote.tstate, stack) ==

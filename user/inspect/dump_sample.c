@@ -20,7 +20,6 @@
 
 #define RATE_HZ	       4000 /* one that runs is seen within a quarter of a millisecond of its time */
 #define POLL_MS	       2
-#define NATIVE_MS      500  /* for the unwind tables of all libraries that a thread runs */
 #define TARGET_MAX     4096 /* processes of one session */
 #define TRIES_FIRST    5    /* before a session is started, which takes some 200 ms */
 #define TRIES_PAUSE_NS (2 * KB_NS_PER_MS)
@@ -98,7 +97,7 @@ static void read_racy_locals(struct kb_dump *dump, struct kb_remote *remote,
 	struct kb_remote_stack before = {}, after = {};
 	uint32_t n;
 
-	kb_pages__forget(remote->pages);
+	kb_remote__begin(remote);
 	if (thread->stack.cut ||
 	    kb_remote_frames__walk(remote, thread->remote.tstate, &before) != KB_REMOTE_OK)
 		goto out;
@@ -111,7 +110,7 @@ static void read_racy_locals(struct kb_dump *dump, struct kb_remote *remote,
 		kb_dump_frame__read_locals(dump, remote, from, frame);
 		frame->info.racy = true;
 	}
-	kb_pages__forget(remote->pages);
+	kb_remote__begin(remote);
 	if (kb_remote_frames__walk(remote, thread->remote.tstate, &after) != KB_REMOTE_OK)
 		after.n = 0;
 	for (uint32_t i = 0; i < n; i++) {
@@ -142,7 +141,7 @@ static bool is_of(struct kb_remote *remote, const struct kb_dump_thread_data *th
 	struct kb_remote_stack stack = {};
 	bool same;
 
-	kb_pages__forget(remote->pages);
+	kb_remote__begin(remote);
 	/* Torn, but a root is seldom replaced. */
 	kb_remote_frames__walk(remote, thread->remote.tstate, &stack);
 	same = stack.n && is_function(remote, stack.frames[stack.n - 1].code, root);
@@ -164,7 +163,7 @@ static void settle_idle_state(struct kb_dump_process_data *process,
 {
 	struct kb_remote_stack stack = {};
 
-	kb_pages__forget(process->remote.pages);
+	kb_remote__begin(&process->remote);
 	if (kb_remote_frames__walk(&process->remote, thread->remote.tstate, &stack) ==
 	    KB_REMOTE_NO_FRAME) {
 		thread->settled = true;
@@ -220,7 +219,7 @@ static void settle_by_sample(struct kb_dump *dump, struct kb_dump_process_data *
 	}
 	if (dump->opts.locals)
 		read_racy_locals(dump, &process->remote, thread);
-	kb_pages__forget(process->remote.pages);
+	kb_remote__begin(&process->remote);
 	kb_remote_threads__look_at_gil(&process->remote, &thread->remote);
 	thread->info.holds_gil = thread->remote.holds_gil;
 	thread->info.collecting |= thread->remote.collecting;
@@ -292,7 +291,8 @@ static void sample(struct kb_dump *dump, struct kb_sampler *sampler)
 	struct kb_error *err = NULL;
 	bool done = false;
 
-	dump->native_until = kb_now(CLOCK_MONOTONIC) + NATIVE_MS * KB_NS_PER_MS;
+	/* The unwind tables of all libraries that a thread runs take their time. */
+	dump->native_until = end - dump->opts.timeout_ms * KB_NS_PER_MS / 4;
 	while (kb_now(CLOCK_MONOTONIC) < end && !err) {
 		err = kb_sampler__poll(sampler, POLL_MS, &done);
 		if (!err)

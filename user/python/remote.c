@@ -20,6 +20,12 @@ struct kb_error *kb_remote__open(pid_t pid, const struct kb_interpreter *interp,
 	return kb_pages__create(pid, PAGES_MAX, &remote->pages);
 }
 
+void kb_remote__begin(struct kb_remote *remote)
+{
+	kb_pages__forget(remote->pages);
+	remote->work = 0;
+}
+
 void kb_remote__close(struct kb_remote *remote)
 {
 	kb_pages__destroy(remote->pages);

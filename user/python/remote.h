@@ -19,7 +19,15 @@ struct kb_remote {
 	uint64_t interp_head;	 /* of the pointer to the first interpreter */
 	uint64_t tstate_current; /* of the global current thread state, up to 3.11, or 0 */
 	struct kb_pages *pages;
+	uint64_t work; /* entries of tables looked at since the last kb_remote__begin() */
 };
+
+/* Entries that are looked at for one thread, or one list of tasks: a hostile process has tables
+ * without end, one in the other. Some seconds. */
+#define KB_REMOTE_WORK_MAX (1u << 26)
+
+/* Before a new piece of work: memory is read anew. */
+void kb_remote__begin(struct kb_remote *remote);
 
 /* interp: as kb_interpreter__find() says; its image must live as long. */
 struct kb_error *kb_remote__open(pid_t pid, const struct kb_interpreter *interp,

@@ -533,7 +533,7 @@ void kb_remote_tasks__read(struct kb_remote *remote, const struct kb_remote_asyn
 	uint64_t interp = 0;
 
 	memset(tasks, 0, sizeof(*tasks));
-	kb_pages__forget(remote->pages);
+	kb_remote__begin(remote);
 	kb_id_map__init(&in.seen, KB_REMOTE_TASKS_MAX);
 	for (uint32_t i = 0; i < threads->n; i++) {
 		const struct kb_remote_thread *thread = &threads->threads[i];

@@ -91,7 +91,7 @@ bool kb_remote_dict__next(struct kb_remote *remote, struct kb_remote_dict *dict,
 	uint64_t entry[GENERAL_ENTRY / 8];
 	uint32_t key_at = dict->entry_bytes == GENERAL_ENTRY;
 
-	while (dict->next < dict->n) {
+	while (dict->next < dict->n && remote->work++ < KB_REMOTE_WORK_MAX) {
 		uint64_t i = dict->next++;
 
 		if (!kb_pages__read(remote->pages, dict->entries + i * dict->entry_bytes, entry,
@@ -218,7 +218,7 @@ bool kb_remote_set__next(struct kb_remote *remote, struct kb_remote_set *set, ui
 {
 	uint64_t entry[2];
 
-	while (set->next <= set->mask) {
+	while (set->next <= set->mask && remote->work++ < KB_REMOTE_WORK_MAX) {
 		if (!kb_pages__read(remote->pages, set->table + set->next++ * SET_ENTRY, entry,
 				    sizeof(entry)))
 			return false;

@@ -239,7 +239,7 @@ static enum kb_remote_walk try_asleep(struct kb_remote *remote,
 		return KB_REMOTE_GONE;
 	if (!look->asleep)
 		return KB_REMOTE_RUNNING;
-	kb_pages__forget(remote->pages);
+	kb_remote__begin(remote);
 	walk = kb_remote_frames__walk(remote, thread->tstate, stack);
 	if (inside && (walk == KB_REMOTE_OK || walk == KB_REMOTE_NO_FRAME))
 		inside(remote, stack, context);

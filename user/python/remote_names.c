@@ -56,7 +56,7 @@ void kb_remote_threads__names(struct kb_remote *remote, struct kb_remote_threads
 {
 	uint64_t last = 0;
 
-	kb_pages__forget(remote->pages);
+	kb_remote__begin(remote);
 	/* The threads of an interpreter follow one another. */
 	for (uint32_t i = 0; i < threads->n; i++) {
 		if (threads->threads[i].interp == last)
