@@ -295,6 +295,7 @@ def parse_options():
 
 def main():
     become_subreaper()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup(1) it is ignored, and by what the tests start, too
     options = parse_options()
     if options.case is not None:
         run_case(options.case)
