@@ -148,6 +148,42 @@ def test_names_of_threads(env):
     assert odd[0] == "a" and odd[-1] == "c" and ";" not in odd and "\n" not in odd, names
     assert names["unnamed"].isdisjoint({"late one", "w\u00f6rker one"}), names
 
+# Many threads that sleep most of the time; tells the processor's time that they took.
+SLEEPY = """
+import sys, threading, time
+ready = threading.Barrier(101)
+go = threading.Event()
+def sleepy():
+    ready.wait()
+    go.wait()
+    for i in range(100):
+        for j in range(5000): pass
+        time.sleep(.02)
+threads = [threading.Thread(target=sleepy) for i in range(100)]
+for t in threads: t.start()
+ready.wait()
+print("ready", flush=True)
+sys.stdin.readline()
+before = time.process_time()
+go.set()
+for t in threads: t.join()
+print("ran", time.process_time() - before, flush=True)
+"""
+
+
+@once
+def test_threads_that_sleep_most_of_the_time(env):
+    """Redrawing the clock's period does not lose the time that such a thread ran before."""
+    python = env.python("3.11")
+    target = python.popen([python.script(SLEEPY)], stdin=subprocess.PIPE)
+    env.wait_line(target, "ready")
+    sampling = Sampling(env, "-r", 1000, "-p", target.pid).ready()
+    go(target)
+    ran = float(env.wait_line(target, "ran").split()[1])
+    profile = sampling.finish()
+    assert profile.attempted > 0.4 * 1000 * ran, f"{profile.attempted} samples of {ran} s: {profile.log}"
+
+
 @per_python
 def test_threads_that_start_later(env):
     """Threads get the clock when they start, in a process that is attached to and in one that is launched."""

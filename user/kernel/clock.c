@@ -22,12 +22,24 @@
 #define JITTER_MAX_NS	  (200 * KB_NS_PER_MS)
 #define JITTER_SAMPLES	  20
 #define JITTER_EVENTS_MAX 64 /* in one turn; more events take turns */
-#define EVENTS_MAX	  65536
+/*
+ * The kernel begins a period anew when it is redrawn (__perf_event_period() in
+ * kernel/events/core.c): a thread that sleeps most of the time would never come to the end of one,
+ * and be missing. It is redrawn after so many periods of the thread's own time, of which half a
+ * one is lost: fewer than JITTER_SAMPLES, so that a thread that runs all the time has its turn.
+ */
+#define JITTER_PERIODS_MIN (JITTER_SAMPLES / 2)
+#define EVENTS_MAX	   65536
+
+struct event {
+	int fd;
+	uint64_t ran_ns; /* what its threads had run when it was last redrawn */
+};
 
 struct kb_clock {
 	struct kb_clock_opts opts;
 	bool cycles;
-	int *fds;
+	struct event *events;
 	uint32_t n, capacity;
 	uint64_t period_ns;
 	uint64_t next_jitter;
@@ -82,8 +94,8 @@ void kb_clock__destroy(struct kb_clock *clock)
 	if (!clock)
 		return;
 	for (uint32_t i = 0; i < clock->n; i++)
-		close(clock->fds[i]);
-	free(clock->fds);
+		close(clock->events[i].fd);
+	free(clock->events);
 	free(clock);
 }
 
@@ -107,15 +119,15 @@ static void describe(const struct kb_clock *clock, struct perf_event_attr *attr)
 
 static struct kb_error *add(struct kb_clock *clock, int fd, bool enable)
 {
-	int *fds = kb_array__grow(clock->fds, &clock->capacity, clock->n + 1, sizeof(*fds),
-				  EVENTS_MAX);
+	struct event *events = kb_array__grow(clock->events, &clock->capacity, clock->n + 1,
+					      sizeof(*events), EVENTS_MAX);
 
-	if (!fds) {
+	if (!events) {
 		close(fd);
 		return kb_failed("more than %d sampling events", EVENTS_MAX);
 	}
-	clock->fds = fds;
-	clock->fds[clock->n++] = fd;
+	clock->events = events;
+	clock->events[clock->n++] = (struct event){ .fd = fd };
 	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, clock->opts.prog_fd) ||
 	    (enable && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)))
 		return kb_error__from_errno(errno, KB_STATUS_FAILED,
@@ -178,6 +190,18 @@ static uint64_t draw(struct kb_clock *clock)
 	return clock->random;
 }
 
+/* False for the event of a thread that has ended, too. */
+static bool has_run(const struct kb_clock *clock, struct event *event)
+{
+	uint64_t ran_ns;
+
+	if (read(event->fd, &ran_ns, sizeof(ran_ns)) != sizeof(ran_ns) ||
+	    ran_ns - event->ran_ns < clock->period_ns * JITTER_PERIODS_MIN)
+		return false;
+	event->ran_ns = ran_ns;
+	return true;
+}
+
 uint64_t kb_clock__jitter(struct kb_clock *clock, uint64_t now)
 {
 	uint64_t interval = clock->period_ns * JITTER_SAMPLES;
@@ -190,10 +214,10 @@ uint64_t kb_clock__jitter(struct kb_clock *clock, uint64_t now)
 	for (uint32_t i = 0; i < turns; i++) {
 		uint64_t span = clock->period_ns / JITTER_SHARE;
 		uint64_t period = clock->period_ns - span / 2 + draw(clock) % (span + 1);
-		int fd = clock->fds[clock->next_event++ % clock->n];
+		struct event *event = &clock->events[clock->next_event++ % clock->n];
 
-		/* Fails for the event of a thread that has ended, which is no matter. */
-		ioctl(fd, PERF_EVENT_IOC_PERIOD, &period);
+		if (has_run(clock, event))
+			ioctl(event->fd, PERF_EVENT_IOC_PERIOD, &period);
 	}
 	if (interval < JITTER_MIN_NS)
 		interval = JITTER_MIN_NS;
@@ -206,7 +230,8 @@ uint64_t kb_clock__jitter(struct kb_clock *clock, uint64_t now)
 void kb_clock__pause(struct kb_clock *clock, bool paused)
 {
 	for (uint32_t i = 0; i < clock->n; i++)
-		ioctl(clock->fds[i], paused ? PERF_EVENT_IOC_DISABLE : PERF_EVENT_IOC_ENABLE, 0);
+		ioctl(clock->events[i].fd, paused ? PERF_EVENT_IOC_DISABLE : PERF_EVENT_IOC_ENABLE,
+		      0);
 }
 
 bool kb_clock__is_cycles(const struct kb_clock *clock)
