@@ -21,8 +21,8 @@ extern "C" {
  * clock's interrupt. So each stack is one that the thread had, while those of two
  * threads may be some milliseconds apart.
  *
- * Needs root or the capabilities that kb_doctor names; reading sleeping threads alone needs
- * CAP_SYS_PTRACE.
+ * Needs root or the capabilities that kb_doctor names; sleeping threads of the caller's own
+ * processes can be read without.
  */
 #define KB_DUMP_FRAMES_DEFAULT 100 /* as faulthandler */
 

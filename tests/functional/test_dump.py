@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from containers import Container
-from harness import children_of, once, per_python
+from harness import children_of, once, per_python, start
 
 # Dumps of each adversarial program; KEELBACK_DUMPS=1000 for a long run.
 DUMPS = int(os.environ.get("KEELBACK_DUMPS", 12))
@@ -570,3 +570,23 @@ def test_native_of_running_thread(env):
     names = [frame["name"] for frame in thread["frames"] if frame["kind"] == "python"]
     assert thread["state"] == "running" and names[:2] == ["hashes", "run"], thread
     assert kinds[0] == "native" and kinds[-1] == "native", thread
+
+
+@once
+def test_without_privileges(env):
+    """What sleeps and is one's own can be read; what runs cannot, and says so."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]
+    program = Path(env.tmp, "keelback")
+    program.write_bytes(Path(env.keelback_path).read_bytes())  # where nobody may read it
+    program.chmod(0o755)
+    Path(env.tmp).chmod(0o755)
+    python = env.python("debian-3.11")
+    target = start([*nobody, *python.command([python.script(NATIVE), "hashes"])])
+    env.wait_line(target, "ready")
+    command = [*nobody, program, "dump", "-p", str(target.pid), "--timeout", "0.3"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "[MainThread]" in done.stdout and "in key\n" in done.stdout, done.stdout
+    assert "[hashes] (most recent call first):\n  <could not be read: it was running>\n" in done.stdout, done.stdout
+    assert re.search(r"warning: threads that run cannot be sampled: .*CAP_BPF", done.stderr), done.stderr
+    failed = subprocess.run([*nobody, program, "dump", "-p", "1"], capture_output=True, text=True)
+    assert failed.returncode == 4 and "CAP_SYS_PTRACE" in failed.stderr, failed.stderr
