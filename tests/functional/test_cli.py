@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from harness import REPO, once
+from sampling import Sampling
 
 COMMANDS = ["sample", "top", "convert", "diff", "dump", "ps", "doctor"]
 
@@ -315,15 +316,12 @@ def test_interrupt(env):
     target = python.popen([python.script(BUSY), 60])
     env.wait_line(target, "ready")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        out = Path(env.tmp, "out.folded")
-        keelback = env.popen("sample", "-p", target.pid, "-o", out)
-        time.sleep(1)
-        assert not out.exists(), "the file is there before it is complete"
-        keelback.send_signal(number)
-        keelback.send_signal(number)  # as timeout(1) does it: the process, then its group
-        assert keelback.wait(20) == 0
-        assert "busy (" in out.read_text()
-        out.unlink()
+        sampling = Sampling(env, "-p", target.pid).ready()
+        time.sleep(0.5)
+        assert not sampling.report.exists(), "the file is there before it is complete"
+        sampling.process.send_signal(number)
+        sampling.process.send_signal(number)  # as timeout(1) does it: the process, then its group
+        assert "busy" in sampling.finish().names()
     keelback = env.popen("sample", "-f", "collapsed", "--", python.path, python.script(BUSY), 60)
     env.wait_line(keelback, "ready")
     time.sleep(0.5)
