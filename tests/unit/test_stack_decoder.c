@@ -69,7 +69,8 @@ static uint32_t add(struct fixture *f, const kb_u64 *words, uint32_t n, uint32_t
 	} record = { { KB_DATA_STACK, 3, .flags = flags, .n_words = n } };
 
 	assert_true(n <= WORDS_MAX);
-	memcpy(record.words, words, n * 8);
+	if (n)
+		memcpy(record.words, words, n * 8);
 	return kb_stack_decoder__add(f->decoder, &record.head, sizeof(record.head) + n * 8);
 }
 

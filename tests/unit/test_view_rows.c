@@ -35,7 +35,8 @@ static void test_order(void **state)
 	assert_int_equal(order.n_with_self, 3);
 	order.reversed = true;
 	assert_order(f, &order, "main b c a");
-	order = (struct kb_row_order){ .key = KB_SORT_TOTAL_SHARE };
+	order.reversed = false;
+	order.key = KB_SORT_TOTAL_SHARE;
 	assert_order(f, &order, "main a b c");
 	order.key = KB_SORT_NAME;
 	assert_order(f, &order, "a b c main");
