@@ -150,7 +150,9 @@ def test_sleeping_before_and_after(env):
     run = Sampling(env, "--mode", "wall", "-p", target.pid, "-d", 1).finish()
     check_time(run)
     for name in ("for_ever", "forever", "waking"):
-        assert 0.9 < seconds(run, name) < 1.6, f"{name} {seconds(run, name)}: {run.log}"
+        # A wait that ends while its thread is being looked at, at the start, is not known: .3 s here.
+        least = 0.6 if name == "waking" else 0.9
+        assert least < seconds(run, name) < 1.6, f"{name} {seconds(run, name)}: {run.log}"
     main = [stack for stack, count in run.stacks if count > 900000 and len(stack) <= 3]
     assert any(base(frame) == "<module>" for stack in main for frame in stack), run.stacks
     go(target)
@@ -241,6 +243,10 @@ NAPS = """
 import time
 def long_nap(): time.sleep(.3)
 def short_nap(): time.sleep(.005)
+# What a launched interpreter does before it is identified is not in the profile: not the first nap, then.
+end = time.perf_counter() + .5
+while time.perf_counter() < end:
+    pass
 start = time.perf_counter()
 for i in range(2):
     long_nap()

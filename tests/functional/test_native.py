@@ -192,7 +192,7 @@ def test_libraries(env):
         check_part(parts[name], name)
     # The first stacks in a large library end there, until its table is built.
     late = profile.notes.get("native_not_ready", 0)
-    assert late <= 20, profile.log
+    assert late <= 100, profile.log
     assert rooted >= 0.99 * (profile.total - late), f"{rooted} of {profile.total}: {profile.log}"
     assert profile.notes.get("native_unmatched", 0) <= 2, profile.log
 
