@@ -90,12 +90,6 @@ void kb_native_maps__clear_list(const struct kb_native_maps *maps, uint32_t list
 	bpf_map_delete_elem(maps->lists, &list);
 }
 
-bool kb_native_maps__get_proc(const struct kb_native_maps *maps, uint32_t id,
-			      struct kb_native_proc *proc)
-{
-	return !bpf_map_lookup_elem(maps->procs, &id, proc);
-}
-
 void kb_native_maps__set_proc(const struct kb_native_maps *maps, uint32_t id,
 			      const struct kb_native_proc *proc)
 {

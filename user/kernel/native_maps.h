@@ -39,8 +39,6 @@ struct kb_error *kb_native_maps__set_list(const struct kb_native_maps *maps, uin
 void kb_native_maps__clear_list(const struct kb_native_maps *maps, uint32_t list);
 
 /* By process id. A table of processes that is full forgets those that were not sampled for long. */
-bool kb_native_maps__get_proc(const struct kb_native_maps *maps, uint32_t id,
-			      struct kb_native_proc *proc);
 void kb_native_maps__set_proc(const struct kb_native_maps *maps, uint32_t id,
 			      const struct kb_native_proc *proc);
 void kb_native_maps__forget_proc(const struct kb_native_maps *maps, uint32_t id);
