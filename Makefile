@@ -75,9 +75,9 @@ TUI_OBJ  := $(TUI_SRC:%.c=$(B)/obj/%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/obj/%.o)
 
 # A program file per capability; parts that several share are linked in by `bpftool gen object`.
-BPF_PROGRAMS := sample registers
+BPF_PROGRAMS := collect registers
 BPF_SRC_registers := bpf/registers.bpf.c
-BPF_SRC_sample := bpf/common/maps.bpf.c bpf/common/tracker.bpf.c bpf/python/thread.bpf.c bpf/python/walk.bpf.c \
+BPF_SRC_collect := bpf/common/maps.bpf.c bpf/common/tracker.bpf.c bpf/python/thread.bpf.c bpf/python/walk.bpf.c \
 	bpf/python/state.bpf.c bpf/python/tail.bpf.c bpf/python/code.bpf.c bpf/native/unwind.bpf.c bpf/stack.bpf.c \
 	bpf/offcpu.bpf.c bpf/sample.bpf.c
 BPF_SKEL := $(BPF_PROGRAMS:%=$(B)/gen/%.skel.h)

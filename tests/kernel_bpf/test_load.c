@@ -18,9 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "kernel/load.h"
-#include "kernel/sample_programs.h"
+#include "kernel/programs.h"
 #include "system/process.h"
-#include "gen/sample.skel.h" /* needs the shared types from the headers above */
+#include "gen/collect.skel.h" /* needs the shared types from the headers above */
 
 /*
  * Instructions that the verifier walks through, about 1.3 times what they were when the budget was
@@ -56,7 +56,7 @@ static void need_root(void)
 
 /* ---------------------------------------------------------------- the verifier */
 
-static void take_counts(const struct kb_sample_bpf *bpf)
+static void take_counts(const struct kb_collect_bpf *bpf)
 {
 	struct bpf_program *program;
 
@@ -85,7 +85,7 @@ static void take_counts(const struct kb_sample_bpf *bpf)
 /* iterators: where the kernel has them; without, its verifier sees what older ones do. */
 static void load_configuration(const struct kb_config *config, bool tick, bool iterators)
 {
-	struct kb_sample_bpf *bpf = kb_sample_bpf__open();
+	struct kb_collect_bpf *bpf = kb_collect_bpf__open();
 	struct bpf_program *on_tick;
 	int status;
 
@@ -100,13 +100,13 @@ static void load_configuration(const struct kb_config *config, bool tick, bool i
 	bpf_program__set_autoload(bpf->progs.on_clock_empty, !tick);
 	if (on_tick)
 		bpf_program__set_autoload(on_tick, tick);
-	status = kb_sample_bpf__load(bpf);
+	status = kb_collect_bpf__load(bpf);
 	if (status)
 		fail_msg("filter %u, children %u, tid %u, tick %d, iterators %d: %s",
 			 config->filter, config->children, config->tid, tick, iterators,
 			 strerror(-status));
 	take_counts(bpf);
-	kb_sample_bpf__destroy(bpf);
+	kb_collect_bpf__destroy(bpf);
 }
 
 static void test_every_configuration_loads(void **state)
@@ -181,7 +181,7 @@ static void test_verifier_budgets(void **state)
 
 #define CHILDREN 150 /* each with a child of its own */
 
-static struct kb_sample_programs *programs;
+static struct kb_programs *programs;
 static unsigned n_records, n_known_parents;
 
 static void on_record(const void *record, size_t size, void *context)
@@ -199,7 +199,7 @@ static unsigned known_processes(void)
 	uint32_t tgid = 0;
 	unsigned n = 0;
 
-	while (kb_sample_programs__next_proc(programs, &tgid))
+	while (kb_programs__next_proc(programs, &tgid))
 		n++;
 	return n;
 }
@@ -252,15 +252,15 @@ static void command_family(int commands, int answers, char command)
 
 static void start_programs(enum kb_filter filter)
 {
-	struct kb_sample_programs_opts opts = {
+	struct kb_programs_opts opts = {
 		.config = { .filter = filter, .children = 1, .self_tgid = getpid() },
 		.counts_max = 1024,
 		.data_bytes = 1 << 20,
 	};
-	struct kb_error *err = kb_sample_programs__create(&opts, &programs);
+	struct kb_error *err = kb_programs__create(&opts, &programs);
 
 	if (!err)
-		err = kb_sample_programs__attach_tracker(programs);
+		err = kb_programs__attach_tracker(programs);
 	if (err)
 		fail_msg("%s", kb_error__text(err));
 	n_records = n_known_parents = 0;
@@ -289,13 +289,13 @@ static void follow_family(enum kb_filter filter)
 	}
 	assert_true(kb_process__stat(family, &stat));
 	proc.start_time = stat.start_ns;
-	proc.id = kb_sample_programs__new_proc(programs);
-	assert_null(kb_sample_programs__follow(programs, family));
-	assert_null(kb_sample_programs__set_proc(programs, family, &proc, true));
+	proc.id = kb_programs__new_proc(programs);
+	assert_null(kb_programs__follow(programs, family));
+	assert_null(kb_programs__set_proc(programs, family, &proc, true));
 	assert_int_equal(known_processes(), 1);
 
 	command_family(commands[1], answers[0], 'f');
-	kb_sample_programs__read_data(programs, on_record, NULL);
+	kb_programs__read_data(programs, on_record, NULL);
 	assert_int_equal(n_records, 2 * CHILDREN);
 	assert_int_equal(n_known_parents, 2 * CHILDREN);
 	assert_int_equal(known_processes(), 1);
@@ -303,15 +303,15 @@ static void follow_family(enum kb_filter filter)
 	/* Execution forgets what the child was a copy of. */
 	command_family(commands[1], answers[0], 'e');
 	assert_int_equal(known_processes(), 1);
-	kb_sample_programs__poll(programs, 0, ignore_notice, &notices);
+	kb_programs__poll(programs, 0, ignore_notice, &notices);
 	assert_true(notices & 0xff);
 
 	close(commands[1]);
 	assert_int_equal(waitpid(family, NULL, 0), family);
 	assert_int_equal(known_processes(), 0);
 	if (filter == KB_FILTER_PIDS)
-		assert_false(kb_sample_programs__any_followed(programs));
-	kb_sample_programs__destroy(programs);
+		assert_false(kb_programs__any_followed(programs));
+	kb_programs__destroy(programs);
 	close(commands[0]);
 	close(answers[0]);
 	close(answers[1]);

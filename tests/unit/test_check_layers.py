@@ -18,7 +18,7 @@ TREE = {
     "user/base/error.h": '#include "keelback/error.h"\n',
     "user/system/process.h": '#include "base/error.h"\n#include "bpf/shared/events.h"\n#include <unistd.h>\n',
     "user/python/image.h": '#include "system/process.h"\n#include "../base/error.h"\n',
-    "user/kernel/load.c": '#include "sample.skel.h"\n#include "embed/flame.html.h"\n#include "ring.h"\n',
+    "user/kernel/load.c": '#include "collect.skel.h"\n#include "embed/flame.html.h"\n#include "ring.h"\n',
     "user/kernel/ring.h": "",
     "user/api/api.c": '#include "python/image.h"\n#include "keelback/api.h"\n',
     "user/tui/top.h": '#include "keelback/api.h"\n',

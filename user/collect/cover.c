@@ -16,14 +16,14 @@ struct covered {
 };
 
 struct kb_cover {
-	struct kb_sample_programs *programs;
+	struct kb_programs *programs;
 	struct kb_clock *clock;
 	struct covered *threads;
 	uint32_t n, capacity;
 	struct kb_id_map index; /* tid → place in threads */
 };
 
-struct kb_error *kb_cover__create(struct kb_sample_programs *programs, struct kb_clock *clock,
+struct kb_error *kb_cover__create(struct kb_programs *programs, struct kb_clock *clock,
 				  struct kb_cover **result)
 {
 	struct kb_cover *cover = calloc(1, sizeof(*cover));
@@ -33,7 +33,7 @@ struct kb_error *kb_cover__create(struct kb_sample_programs *programs, struct kb
 	cover->programs = programs;
 	cover->clock = clock;
 	kb_id_map__init(&cover->index, THREADS_MAX);
-	kb_sample_programs__watch_births(programs, true);
+	kb_programs__watch_births(programs, true);
 	*result = cover;
 	return NULL;
 }
@@ -42,7 +42,7 @@ void kb_cover__destroy(struct kb_cover *cover)
 {
 	if (!cover)
 		return;
-	kb_sample_programs__watch_births(cover->programs, false);
+	kb_programs__watch_births(cover->programs, false);
 	kb_id_map__free(&cover->index);
 	free(cover->threads);
 	free(cover);
@@ -66,7 +66,7 @@ static bool inherited(const struct kb_cover *cover, pid_t tid, uint64_t *since)
 	struct kb_birth birth;
 	uint32_t parent;
 
-	if (!kb_sample_programs__birth(cover->programs, tid, &birth))
+	if (!kb_programs__birth(cover->programs, tid, &birth))
 		return false;
 	parent = kb_id_map__get(&cover->index, birth.parent, 0);
 	*since = birth.time;

@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 #include "kernel/clock.h"
-#include "kernel/sample_programs.h"
+#include "kernel/programs.h"
 
 /*
  * Gives every thread of running processes exactly one sampling event.
@@ -16,7 +16,7 @@
  */
 struct kb_cover;
 
-struct kb_error *kb_cover__create(struct kb_sample_programs *programs, struct kb_clock *clock,
+struct kb_error *kb_cover__create(struct kb_programs *programs, struct kb_clock *clock,
 				  struct kb_cover **cover);
 void kb_cover__destroy(struct kb_cover *cover);
 

@@ -36,7 +36,7 @@ struct waiting {
 
 struct kb_identifier {
 	const struct kb_target *target;
-	struct kb_sample_programs *programs;
+	struct kb_programs *programs;
 	struct kb_ingest *ingest;
 	struct kb_native *native;
 	struct kb_image_cache *images;
@@ -58,8 +58,7 @@ struct kb_identifier {
 	uint64_t missed; /* samples of processes before they were identified */
 };
 
-struct kb_error *kb_identifier__create(const struct kb_target *target,
-				       struct kb_sample_programs *programs,
+struct kb_error *kb_identifier__create(const struct kb_target *target, struct kb_programs *programs,
 				       struct kb_identifier **result)
 {
 	struct kb_identifier *id = calloc(1, sizeof(*id));
@@ -142,8 +141,8 @@ static struct kb_error *publish_image(struct kb_identifier *id, uint32_t file, c
 	image.id = image.layout = choose_image(id, file);
 	for (uint32_t i = 0; i < info->n_init; i++)
 		image.init[i] = info->init_address[i];
-	KB_TRY(kb_sample_programs__add_image(id->programs, &image, &info->layout, path,
-					     info->init_offset, info->n_init));
+	KB_TRY(kb_programs__add_image(id->programs, &image, &info->layout, path, info->init_offset,
+				      info->n_init));
 	id->image_of[file] = image.id + 1;
 	if (image.id == id->n_images)
 		id->file_of[id->n_images++] = file;
@@ -185,13 +184,13 @@ static struct kb_error *publish_process(struct kb_identifier *id, pid_t pid,
 	struct kb_proc old, proc = { .start_time = start_ns };
 
 	kb_proc__set_image(&proc, image, id->image_of[interp->image_index] - 1, bias);
-	proc.id = kb_sample_programs__new_proc(id->programs);
+	proc.id = kb_programs__new_proc(id->programs);
 	/* Known here before BPF can send a record that names it. */
 	describe(pid, start_ns, interp->image, stat->comm, stat->parent, 0, id->ingest, proc.id);
 	id->n_processes++;
-	if (kb_sample_programs__get_proc(id->programs, pid, &old) && old.state != KB_PROC_PYTHON)
+	if (kb_programs__get_proc(id->programs, pid, &old) && old.state != KB_PROC_PYTHON)
 		id->missed += old.pending;
-	KB_TRY(kb_sample_programs__set_proc(id->programs, pid, &proc, true));
+	KB_TRY(kb_programs__set_proc(id->programs, pid, &proc, true));
 	if (id->identified)
 		id->identified(pid, proc.id, interp, id->identified_context);
 	if (id->native)
@@ -210,7 +209,7 @@ static void publish_negative(struct kb_identifier *id, pid_t pid, uint64_t start
 	struct kb_proc proc = {}, old = {};
 	uint64_t delay = RECHECK_FIRST_NS;
 
-	kb_sample_programs__get_proc(id->programs, pid, &old);
+	kb_programs__get_proc(id->programs, pid, &old);
 	if (old.state == KB_PROC_PYTHON)
 		return;
 	for (uint32_t i = 1; i < old.checks && delay < RECHECK_LAST_NS; i++)
@@ -223,7 +222,7 @@ static void publish_negative(struct kb_identifier *id, pid_t pid, uint64_t start
 		proc.pending = old.pending;
 	proc.checks = old.checks ? old.checks : 1;
 	proc.next_check = kb_now(CLOCK_MONOTONIC) + delay;
-	kb_error__destroy(kb_sample_programs__set_proc(id->programs, pid, &proc, true));
+	kb_error__destroy(kb_programs__set_proc(id->programs, pid, &proc, true));
 }
 
 static void wait_for_library(struct kb_identifier *id, pid_t pid, uint64_t start_ns)
@@ -406,7 +405,7 @@ void kb_identifier__notice(struct kb_identifier *id, const struct kb_notice *not
 	if (notice->kind != KB_NOTICE_EXEC && notice->kind != KB_NOTICE_UNKNOWN)
 		return;
 	/* BPF may have found it out meanwhile, by a uprobe. */
-	if (kb_sample_programs__get_proc(id->programs, notice->tgid, &proc) &&
+	if (kb_programs__get_proc(id->programs, notice->tgid, &proc) &&
 	    proc.state == KB_PROC_PYTHON && proc.start_time == notice->start_time)
 		return;
 	identity = kb_identifier__identify(id, notice->tgid, notice->start_time, NULL);
@@ -417,9 +416,8 @@ void kb_identifier__notice(struct kb_identifier *id, const struct kb_notice *not
 			return; /* its image is not known yet: the next execution is to be told as
 				   well */
 	}
-	kb_sample_programs__set_exe(id->programs, &exe,
-				    identity == KB_IS_NOT_PYTHON ? KB_EXE_NOT_PYTHON
-								 : KB_EXE_PYTHON);
+	kb_programs__set_exe(id->programs, &exe,
+			     identity == KB_IS_NOT_PYTHON ? KB_EXE_NOT_PYTHON : KB_EXE_PYTHON);
 }
 
 int kb_identifier__look_again(struct kb_identifier *id)
@@ -480,7 +478,7 @@ bool kb_identifier__read_code(uint32_t proc, pid_t pid, uint64_t address,
 	struct kb_proc known;
 
 	/* Still the same process, and not on its way into another program. */
-	if (!kb_sample_programs__get_proc(id->programs, pid, &known) || known.id != proc)
+	if (!kb_programs__get_proc(id->programs, pid, &known) || known.id != proc)
 		return false;
 	*layout = kb_identifier__layout(known.layout, id);
 	return *layout && kb_remote_code__read(pid, *layout, known.code_type, address, code);
@@ -489,8 +487,8 @@ bool kb_identifier__read_code(uint32_t proc, pid_t pid, uint64_t address,
 static bool find_running(struct kb_identifier *id, pid_t pid, uint64_t start_ns,
 			 struct kb_proc *known)
 {
-	return kb_sample_programs__get_proc(id->programs, pid, known) &&
-	       known->state == KB_PROC_PYTHON && known->start_time == start_ns;
+	return kb_programs__get_proc(id->programs, pid, known) && known->state == KB_PROC_PYTHON &&
+	       known->start_time == start_ns;
 }
 
 bool kb_identifier__runs(struct kb_identifier *id, pid_t pid, uint64_t start_ns)
@@ -524,8 +522,8 @@ uint64_t kb_identifier__unresolved(struct kb_identifier *id)
 	uint32_t tgid = 0;
 	uint64_t samples = id->missed;
 
-	while (kb_sample_programs__next_proc(id->programs, &tgid)) {
-		if (kb_sample_programs__get_proc(id->programs, tgid, &proc) &&
+	while (kb_programs__next_proc(id->programs, &tgid)) {
+		if (kb_programs__get_proc(id->programs, tgid, &proc) &&
 		    proc.state == KB_PROC_PENDING)
 			samples += proc.pending;
 	}

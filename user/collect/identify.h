@@ -7,7 +7,7 @@
 #include "bpf/shared/events.h"
 #include "collect/ingest.h"
 #include "collect/target.h"
-#include "kernel/sample_programs.h"
+#include "kernel/programs.h"
 #include "python/remote.h"
 
 /*
@@ -18,8 +18,7 @@
  */
 struct kb_identifier;
 
-struct kb_error *kb_identifier__create(const struct kb_target *target,
-				       struct kb_sample_programs *programs,
+struct kb_error *kb_identifier__create(const struct kb_target *target, struct kb_programs *programs,
 				       struct kb_identifier **identifier);
 void kb_identifier__destroy(struct kb_identifier *identifier);
 /* Who is told of processes for their native frames; NULL, as at the start: nobody. Borrowed. */

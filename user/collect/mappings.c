@@ -21,7 +21,7 @@ struct process {
 };
 
 struct kb_mappings {
-	struct kb_sample_programs *programs;
+	struct kb_programs *programs;
 	struct kb_native_maps maps;
 	struct kb_modules *modules;
 	struct process *processes; /* by id */
@@ -30,8 +30,8 @@ struct kb_mappings {
 	uint32_t next; /* where to search for a free place */
 };
 
-struct kb_error *kb_mappings__create(struct kb_sample_programs *programs,
-				     struct kb_modules *modules, struct kb_mappings **result)
+struct kb_error *kb_mappings__create(struct kb_programs *programs, struct kb_modules *modules,
+				     struct kb_mappings **result)
 {
 	struct kb_mappings *m = calloc(1, sizeof(*m));
 
@@ -39,7 +39,7 @@ struct kb_error *kb_mappings__create(struct kb_sample_programs *programs,
 		return kb_error__no_memory();
 	m->programs = programs;
 	m->modules = modules;
-	kb_sample_programs__native_maps(programs, &m->maps);
+	kb_programs__native_maps(programs, &m->maps);
 	*result = m;
 	return NULL;
 }
@@ -106,9 +106,8 @@ static void sweep(struct kb_mappings *m)
 
 	if (!alive)
 		return;
-	while (kb_sample_programs__next_proc(m->programs, &tgid))
-		if (kb_sample_programs__get_proc(m->programs, tgid, &proc) &&
-		    proc.id < m->n_processes)
+	while (kb_programs__next_proc(m->programs, &tgid))
+		if (kb_programs__get_proc(m->programs, tgid, &proc) && proc.id < m->n_processes)
 			alive[proc.id] = true;
 	for (uint32_t i = 0; i < m->n_processes; i++) {
 		if (alive[i] || !m->processes[i].list)
@@ -253,7 +252,7 @@ static bool is_current(struct kb_mappings *m, uint32_t proc, pid_t pid)
 {
 	struct kb_proc known;
 
-	return kb_sample_programs__get_proc(m->programs, pid, &known) && known.id == proc;
+	return kb_programs__get_proc(m->programs, pid, &known) && known.id == proc;
 }
 
 struct kb_error *kb_mappings__read(struct kb_mappings *m, uint32_t proc, pid_t pid)

@@ -2,7 +2,7 @@
 #ifndef KB_COLLECT_MAPPINGS_H
 #define KB_COLLECT_MAPPINGS_H
 
-#include "kernel/sample_programs.h"
+#include "kernel/programs.h"
 #include "symbols/module.h"
 
 /*
@@ -20,8 +20,8 @@ struct kb_mapping {
 };
 
 /* Both are borrowed. */
-struct kb_error *kb_mappings__create(struct kb_sample_programs *programs,
-				     struct kb_modules *modules, struct kb_mappings **mappings);
+struct kb_error *kb_mappings__create(struct kb_programs *programs, struct kb_modules *modules,
+				     struct kb_mappings **mappings);
 void kb_mappings__destroy(struct kb_mappings *mappings);
 
 /*

@@ -58,12 +58,12 @@ struct kb_native {
 	unsigned n_ahead; /* processes whose mappings were read before they were sampled */
 };
 
-static struct kb_error *create(struct kb_native *n, struct kb_sample_programs *programs)
+static struct kb_error *create(struct kb_native *n, struct kb_programs *programs)
 {
 	struct kb_unwind_store_opts store = { .size = sizeof(store) };
 	struct kb_symbolizer_opts symbolizer = { .size = sizeof(symbolizer) };
 
-	kb_sample_programs__native_maps(programs, &n->maps);
+	kb_programs__native_maps(programs, &n->maps);
 	KB_TRY(kb_modules__create(&n->modules));
 	KB_TRY(kb_mappings__create(programs, n->modules, &n->mappings));
 	KB_TRY(kb_unwind_store__create(&store, &n->tables));
@@ -71,7 +71,7 @@ static struct kb_error *create(struct kb_native *n, struct kb_sample_programs *p
 	return kb_symbolizer__create(&symbolizer, &n->symbolizer);
 }
 
-struct kb_error *kb_native__create(struct kb_sample_programs *programs, struct kb_profile *profile,
+struct kb_error *kb_native__create(struct kb_programs *programs, struct kb_profile *profile,
 				   struct kb_native **result)
 {
 	struct kb_native *n = calloc(1, sizeof(*n));

@@ -3,7 +3,7 @@
 #define KB_COLLECT_NATIVE_H
 
 #include "bpf/shared/events.h"
-#include "kernel/sample_programs.h"
+#include "kernel/programs.h"
 #include "model/profile.h"
 
 /*
@@ -16,7 +16,7 @@
  */
 struct kb_native;
 
-struct kb_error *kb_native__create(struct kb_sample_programs *programs, struct kb_profile *profile,
+struct kb_error *kb_native__create(struct kb_programs *programs, struct kb_profile *profile,
 				   struct kb_native **native);
 void kb_native__destroy(struct kb_native *native);
 

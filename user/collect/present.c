@@ -13,7 +13,7 @@
 static enum kb_identity follow(const struct kb_present *present, pid_t pid, char *reason)
 {
 	if (present->target->filter == KB_FILTER_PIDS) {
-		struct kb_error *err = kb_sample_programs__follow(present->programs, pid);
+		struct kb_error *err = kb_programs__follow(present->programs, pid);
 
 		if (err)
 			kb_warn("%s", kb_error__text(err));

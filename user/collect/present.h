@@ -5,12 +5,12 @@
 #include "collect/identify.h"
 #include "collect/target.h"
 #include "kernel/clock.h"
-#include "kernel/sample_programs.h"
+#include "kernel/programs.h"
 
 /* The processes that run when observation starts. */
 struct kb_present {
 	const struct kb_target *target;
-	struct kb_sample_programs *programs;
+	struct kb_programs *programs;
 	struct kb_identifier *identifier;
 	struct kb_clock *clock; /* only for kb_present__cover() */
 };

@@ -33,7 +33,7 @@
 #include "kernel/clock.h"
 #include "kernel/cpus.h"
 #include "kernel/probes.h"
-#include "kernel/sample_programs.h"
+#include "kernel/programs.h"
 #include "keelback/inspect.h"
 #include "keelback/sample.h"
 #include "model/recording.h"
@@ -41,7 +41,7 @@
 struct kb_sampler {
 	const struct kb_target *target;
 	struct kb_sample_opts opts;
-	struct kb_sample_programs *programs;
+	struct kb_programs *programs;
 	struct kb_clock *clock;
 	struct kb_identifier *identifier;
 	struct kb_native *native; /* NULL: neither native nor kernel frames */
@@ -64,12 +64,12 @@ struct kb_sampler {
 
 static struct kb_error *load_programs(struct kb_sampler *s)
 {
-	struct kb_sample_programs_opts opts;
+	struct kb_programs_opts opts;
 	struct kb_cpus cpus;
 
 	KB_TRY(kb_cpus__online(&cpus));
 	kb_setup__programs(&s->opts, s->target, cpus.n, &opts);
-	return kb_sample_programs__create(&opts, &s->programs);
+	return kb_programs__create(&opts, &s->programs);
 }
 
 static struct kb_error *open_recording(struct kb_sampler *s)
@@ -187,8 +187,7 @@ struct kb_error *kb_sampler__create(const struct kb_target *target,
 static struct kb_error *create_clock(struct kb_sampler *s)
 {
 	struct kb_clock_opts opts = {
-		.prog_fd =
-			kb_sample_programs__clock_fd(s->programs, getenv("KEELBACK_EMPTY_PROGRAM")),
+		.prog_fd = kb_programs__clock_fd(s->programs, getenv("KEELBACK_EMPTY_PROGRAM")),
 		.rate_hz = s->opts.rate_hz,
 		.jitter = !s->opts.no_jitter,
 		.software = s->opts.software,
@@ -207,7 +206,7 @@ static struct kb_error *start_clock(struct kb_sampler *s, struct kb_pids *pids)
 	if (!kb_setup__takes_samples(&s->opts))
 		return NULL;
 	if (s->opts.tick)
-		return kb_sample_programs__attach_tick(s->programs, true);
+		return kb_programs__attach_tick(s->programs, true);
 	if (s->launch.pid)
 		return kb_clock__add_thread(s->clock, s->launch.pid, true);
 	for (size_t i = 0; i < pids->n && s->target->filter == KB_FILTER_PIDS; i++) {
@@ -230,7 +229,7 @@ static struct kb_error *start_command(struct kb_sampler *s)
 
 	kb_identifier__expect_command(s->identifier, argv[0]);
 	KB_TRY(kb_launch__start(argv, s->target->stdio, &s->launch));
-	return kb_sample_programs__follow(s->programs, s->launch.pid);
+	return kb_programs__follow(s->programs, s->launch.pid);
 }
 
 struct kb_error *kb_sampler__start(struct kb_sampler *s)
@@ -239,7 +238,7 @@ struct kb_error *kb_sampler__start(struct kb_sampler *s)
 	struct kb_error *err = NULL;
 	struct kb_pids pids = {};
 
-	KB_TRY(kb_sample_programs__attach_tracker(s->programs));
+	KB_TRY(kb_programs__attach_tracker(s->programs));
 	if (!s->opts.tick && kb_setup__takes_samples(&s->opts))
 		KB_TRY(create_clock(s));
 	if (s->target->argv) {
@@ -301,7 +300,7 @@ static struct kb_error *take_ledger(struct kb_sampler *s)
 {
 	uint64_t counts[KB_L_COUNT + 1];
 
-	KB_TRY(kb_sample_programs__ledger(s->programs, counts));
+	KB_TRY(kb_programs__ledger(s->programs, counts));
 	for (int reason = 0; reason < KB_L_COUNT; reason++)
 		kb_profile__ledger_add(s->profile, reason, counts[reason] - s->ledger[reason]);
 	memcpy(s->ledger, counts, sizeof(counts));
@@ -311,9 +310,9 @@ static struct kb_error *take_ledger(struct kb_sampler *s)
 /* Ends a generation and takes everything of it. */
 struct kb_error *kb_sampler__drain(struct kb_sampler *s)
 {
-	kb_sample_programs__flip(s->programs);
-	kb_sample_programs__read_data(s->programs, on_record, s);
-	KB_TRY(kb_sample_programs__drain(s->programs, on_count, s));
+	kb_programs__flip(s->programs);
+	kb_programs__read_data(s->programs, on_record, s);
+	KB_TRY(kb_programs__drain(s->programs, on_count, s));
 	KB_TRY(kb_waits__drain(s->waits));
 	kb_ingest__end_generation(s->ingest, s->generation);
 	s->generation++; /* a number of its own that only grows, so it counts drains as well */
@@ -345,7 +344,7 @@ static bool has_ended(struct kb_sampler *s)
 	if (s->target->argv)
 		return kb_launch__ended(&s->launch);
 	return s->target->filter == KB_FILTER_PIDS && s->exited &&
-	       !kb_sample_programs__any_followed(s->programs);
+	       !kb_programs__any_followed(s->programs);
 }
 
 struct kb_error *kb_sampler__poll(struct kb_sampler *s, int timeout_ms, bool *done)
@@ -362,9 +361,9 @@ struct kb_error *kb_sampler__poll(struct kb_sampler *s, int timeout_ms, bool *do
 		wait = again;
 	if (s->native && kb_native__work(s->native))
 		wait = 0;
-	if (kb_wake__await(&s->wake, kb_sample_programs__fd(s->programs), wait))
+	if (kb_wake__await(&s->wake, kb_programs__fd(s->programs), wait))
 		wait = 0;
-	kb_sample_programs__poll(s->programs, wait, on_notice, s);
+	kb_programs__poll(s->programs, wait, on_notice, s);
 	*done = has_ended(s);
 	if (s->drain_now || kb_now(CLOCK_MONOTONIC) >= s->next_drain)
 		return kb_sampler__drain(s);
@@ -385,7 +384,7 @@ struct kb_error *kb_sampler__pause(struct kb_sampler *s, bool paused)
 {
 	KB_TRY(kb_waits__observe(s->waits, !paused));
 	if (s->opts.tick && kb_setup__takes_samples(&s->opts))
-		return kb_sample_programs__attach_tick(s->programs, !paused);
+		return kb_programs__attach_tick(s->programs, !paused);
 	if (s->clock)
 		kb_clock__pause(s->clock, paused);
 	return NULL;
@@ -413,7 +412,7 @@ struct kb_error *kb_sampler__stop(struct kb_sampler *s)
 		return NULL;
 	s->running = false;
 	KB_TRY(kb_sampler__pause(s, true));
-	kb_sample_programs__poll(s->programs, 0, on_notice, s);
+	kb_programs__poll(s->programs, 0, on_notice, s);
 	/* Both tables: the second may hold what was counted while the first was drained. */
 	KB_TRY(kb_sampler__drain(s));
 	KB_TRY(kb_sampler__drain(s));
@@ -457,9 +456,9 @@ void kb_sampler__stats(const struct kb_sampler *s, struct kb_sampler_stats *stat
 	size_t size = stats->size;
 
 	memset((char *)stats + sizeof(size), 0, size - sizeof(size));
-	kb_error__destroy(kb_sample_programs__ledger(s->programs, counts));
+	kb_error__destroy(kb_programs__ledger(s->programs, counts));
 	stats->attempted = counts[KB_L_COUNT];
-	kb_sample_programs__run_stats(s->programs, &stats->bpf_runs, &stats->bpf_ns);
+	kb_programs__run_stats(s->programs, &stats->bpf_runs, &stats->bpf_ns);
 	if (size >= offsetof(struct kb_sampler_stats, drains) + sizeof(stats->drains))
 		stats->drains = s->generation;
 	stats->processes = kb_identifier__count(s->identifier);
@@ -490,7 +489,7 @@ void kb_sampler__destroy(struct kb_sampler *s)
 	kb_ingest__destroy(s->ingest);
 	kb_identifier__destroy(s->identifier);
 	kb_native__destroy(s->native);
-	kb_sample_programs__destroy(s->programs);
+	kb_programs__destroy(s->programs);
 	kb_profile__destroy(s->profile);
 	free(s);
 }

@@ -112,11 +112,11 @@ static uint32_t wanted(const struct kb_sample_opts *opts)
 }
 
 void kb_setup__programs(const struct kb_sample_opts *opts, const struct kb_target *target,
-			unsigned cpus, struct kb_sample_programs_opts *programs)
+			unsigned cpus, struct kb_programs_opts *programs)
 {
 	uint32_t counts_max = counts_needed(opts, cpus);
 
-	*programs = (struct kb_sample_programs_opts){
+	*programs = (struct kb_programs_opts){
 		.tick = opts->tick,
 		.waits = kb_mode__of_time(opts->mode),
 		.data_bytes = DATA_BYTES,

@@ -4,7 +4,7 @@
 
 #include "collect/target.h"
 #include "keelback/sample.h"
-#include "kernel/sample_programs.h"
+#include "kernel/programs.h"
 
 /* What a session's options come to: checked, completed, and as the kernel side takes them. */
 
@@ -17,6 +17,6 @@ double kb_setup__rate(const struct kb_sample_opts *opts);
 bool kb_setup__takes_samples(const struct kb_sample_opts *opts);
 
 void kb_setup__programs(const struct kb_sample_opts *opts, const struct kb_target *target,
-			unsigned cpus, struct kb_sample_programs_opts *programs);
+			unsigned cpus, struct kb_programs_opts *programs);
 
 #endif

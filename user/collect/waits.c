@@ -51,7 +51,7 @@ struct owed {
 };
 
 struct kb_waits {
-	struct kb_sample_programs *programs;
+	struct kb_programs *programs;
 	struct kb_ingest *ingest;
 	pid_t tid; /* 0: all */
 	bool started;
@@ -107,9 +107,9 @@ static uint64_t waited(pid_t tid, uint64_t since, void *context)
 	return progress && progress->since == since ? progress->moment - since : 0;
 }
 
-struct kb_error *kb_waits__create(const struct kb_target *target,
-				  struct kb_sample_programs *programs, struct kb_ingest *ingest,
-				  const struct kb_sample_opts *opts, struct kb_waits **result)
+struct kb_error *kb_waits__create(const struct kb_target *target, struct kb_programs *programs,
+				  struct kb_ingest *ingest, const struct kb_sample_opts *opts,
+				  struct kb_waits **result)
 {
 	struct kb_waits *waits = calloc(1, sizeof(*waits));
 
@@ -186,7 +186,7 @@ static void look_at_thread(struct kb_waits *waits, struct kb_remote *remote, uin
 	if (walk == KB_REMOTE_OK)
 		wait.hash = add_stack(waits, proc);
 	add_thread(waits, proc, thread->tid, &look);
-	if (!kb_sample_programs__set_waiting(waits->programs, thread->tid, &wait))
+	if (!kb_programs__set_waiting(waits->programs, thread->tid, &wait))
 		kb_warn("more than %d waiting threads: those left out show when they wake up",
 			KB_WAITING_MAX);
 }
@@ -352,9 +352,9 @@ static struct kb_error *end(struct kb_waits *waits)
 	waits->started = false;
 	waits->now = kb_now(CLOCK_MONOTONIC);
 	/* The stacks of the waits that are left. */
-	kb_sample_programs__read_data(waits->programs, on_record, waits);
-	KB_TRY(kb_sample_programs__each_waiting(waits->programs, on_end, waits));
-	kb_sample_programs__clear_waiting(waits->programs);
+	kb_programs__read_data(waits->programs, on_record, waits);
+	KB_TRY(kb_programs__each_waiting(waits->programs, on_end, waits));
+	kb_programs__clear_waiting(waits->programs);
 	return NULL;
 }
 
@@ -362,7 +362,7 @@ struct kb_error *kb_waits__observe(struct kb_waits *waits, bool observe)
 {
 	if (!waits || observe == waits->started)
 		return NULL;
-	KB_TRY(kb_sample_programs__attach_switch(waits->programs, observe));
+	KB_TRY(kb_programs__attach_switch(waits->programs, observe));
 	if (observe)
 		start(waits, kb_now(CLOCK_MONOTONIC));
 	return observe ? NULL : end(waits);
@@ -377,12 +377,12 @@ struct kb_error *kb_waits__drain(struct kb_waits *waits)
 {
 	if (!waits)
 		return NULL;
-	KB_TRY(kb_sample_programs__drain_waits(waits->programs, on_waits, waits));
+	KB_TRY(kb_programs__drain_waits(waits->programs, on_waits, waits));
 	if (!waits->started)
 		return NULL;
 	waits->now = kb_now(CLOCK_MONOTONIC);
 	waits->drains++;
-	KB_TRY(kb_sample_programs__each_waiting(waits->programs, on_waiting, waits));
+	KB_TRY(kb_programs__each_waiting(waits->programs, on_waiting, waits));
 	forget(waits, false);
 	return NULL;
 }

@@ -8,7 +8,7 @@
 #include "collect/ingest.h"
 #include "collect/target.h"
 #include "keelback/sample.h"
-#include "kernel/sample_programs.h"
+#include "kernel/programs.h"
 #include "python/interpreter.h"
 
 /*
@@ -21,9 +21,9 @@ struct kb_waits;
 
 /* Borrows all but opts. Where the other functions take waits, NULL stands for a session without
  * any. */
-struct kb_error *kb_waits__create(const struct kb_target *target,
-				  struct kb_sample_programs *programs, struct kb_ingest *ingest,
-				  const struct kb_sample_opts *opts, struct kb_waits **waits);
+struct kb_error *kb_waits__create(const struct kb_target *target, struct kb_programs *programs,
+				  struct kb_ingest *ingest, const struct kb_sample_opts *opts,
+				  struct kb_waits **waits);
 void kb_waits__destroy(struct kb_waits *waits);
 
 /*
@@ -36,7 +36,7 @@ void kb_waits__add_process(pid_t pid, uint32_t proc, const struct kb_interpreter
 /* Waits are observed from now on; or not any more, and what has not ended is added up to now. */
 struct kb_error *kb_waits__observe(struct kb_waits *waits, bool observe);
 /* The waits that ended in the generation that ends, and of those that last what has come since the
- * last time: between kb_sample_programs__flip() and
+ * last time: between kb_programs__flip() and
  * kb_ingest__end_generation(). */
 struct kb_error *kb_waits__drain(struct kb_waits *waits);
 /* How many waits were added beside those that the kernel's ledger has. */

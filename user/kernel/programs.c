@@ -10,14 +10,14 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "kernel/load.h"
-#include "kernel/sample_programs.h"
+#include "kernel/programs.h"
 #include "kernel/uprobe.h"
-#include "gen/sample.skel.h" /* needs the shared types from the headers above */
+#include "gen/collect.skel.h" /* needs the shared types from the headers above */
 
 #define DRAIN_BATCH 4096 /* keys taken from the table of counts by one call */
 
-struct kb_sample_programs {
-	struct kb_sample_bpf *bpf;
+struct kb_programs {
+	struct kb_collect_bpf *bpf;
 	struct ring_buffer *data;
 	struct ring_buffer *notices;
 	struct bpf_link *tick;
@@ -37,7 +37,7 @@ struct kb_sample_programs {
 
 static int on_notice(void *context, void *record, size_t size)
 {
-	struct kb_sample_programs *p = context;
+	struct kb_programs *p = context;
 
 	if (size >= sizeof(struct kb_notice))
 		p->notice_fn(record, p->context);
@@ -46,14 +46,14 @@ static int on_notice(void *context, void *record, size_t size)
 
 static int on_record(void *context, void *record, size_t size)
 {
-	struct kb_sample_programs *p = context;
+	struct kb_programs *p = context;
 
 	p->record_fn(record, size, p->context);
 	return 0;
 }
 
-static struct kb_error *configure_waits(struct kb_sample_bpf *bpf,
-					const struct kb_sample_programs_opts *opts)
+static struct kb_error *configure_waits(struct kb_collect_bpf *bpf,
+					const struct kb_programs_opts *opts)
 {
 	bpf_program__set_autoload(bpf->progs.on_switch, opts->waits);
 	if (opts->waits ? bpf_map__set_max_entries(bpf->maps.waits_even, opts->counts_max) ||
@@ -64,10 +64,9 @@ static struct kb_error *configure_waits(struct kb_sample_bpf *bpf,
 	return NULL;
 }
 
-static struct kb_error *configure(struct kb_sample_programs *p,
-				  const struct kb_sample_programs_opts *opts)
+static struct kb_error *configure(struct kb_programs *p, const struct kb_programs_opts *opts)
 {
-	struct kb_sample_bpf *bpf = p->bpf;
+	struct kb_collect_bpf *bpf = p->bpf;
 
 	bpf->rodata->config = opts->config;
 	bpf->bss->control.next_proc = 1;
@@ -89,7 +88,7 @@ static struct kb_error *configure(struct kb_sample_programs *p,
 	return NULL;
 }
 
-static struct kb_error *open_rings(struct kb_sample_programs *p, bool waits)
+static struct kb_error *open_rings(struct kb_programs *p, bool waits)
 {
 	int cpus = libbpf_num_possible_cpus();
 
@@ -111,31 +110,31 @@ static struct kb_error *open_rings(struct kb_sample_programs *p, bool waits)
 	return kb_uprobes__create(&p->uprobes);
 }
 
-struct kb_error *kb_sample_programs__create(const struct kb_sample_programs_opts *opts,
-					    struct kb_sample_programs **programs)
+struct kb_error *kb_programs__create(const struct kb_programs_opts *opts,
+				     struct kb_programs **programs)
 {
-	struct kb_sample_programs *p = calloc(1, sizeof(*p));
+	struct kb_programs *p = calloc(1, sizeof(*p));
 	struct kb_error *err;
 	int status;
 
 	if (!p)
 		return kb_error__no_memory();
 	kb_load__prepare();
-	p->bpf = kb_sample_bpf__open();
+	p->bpf = kb_collect_bpf__open();
 	err = p->bpf ? configure(p, opts) : kb_load__failed(errno, "sampling");
 	if (!err) {
-		status = kb_sample_bpf__load(p->bpf);
+		status = kb_collect_bpf__load(p->bpf);
 		err = status ? kb_load__failed(-status, "sampling") : open_rings(p, opts->waits);
 	}
 	if (err) {
-		kb_sample_programs__destroy(p);
+		kb_programs__destroy(p);
 		return err;
 	}
 	*programs = p;
 	return NULL;
 }
 
-void kb_sample_programs__destroy(struct kb_sample_programs *p)
+void kb_programs__destroy(struct kb_programs *p)
 {
 	if (!p)
 		return;
@@ -144,7 +143,7 @@ void kb_sample_programs__destroy(struct kb_sample_programs *p)
 	bpf_link__destroy(p->on_switch);
 	ring_buffer__free(p->data);
 	ring_buffer__free(p->notices);
-	kb_sample_bpf__destroy(p->bpf);
+	kb_collect_bpf__destroy(p->bpf);
 	free(p->cpu_values);
 	free(p->keys);
 	free(p->counts);
@@ -166,7 +165,7 @@ static struct kb_error *attach(struct bpf_program *program, struct bpf_link **li
 	return NULL;
 }
 
-struct kb_error *kb_sample_programs__attach_tracker(struct kb_sample_programs *p)
+struct kb_error *kb_programs__attach_tracker(struct kb_programs *p)
 {
 	KB_TRY(attach(p->bpf->progs.on_exit, &p->bpf->links.on_exit));
 	KB_TRY(attach(p->bpf->progs.on_exec, &p->bpf->links.on_exec));
@@ -183,26 +182,25 @@ static struct kb_error *attach_or_not(struct bpf_program *program, struct bpf_li
 	return wanted && !*link ? attach(program, link) : NULL;
 }
 
-struct kb_error *kb_sample_programs__attach_tick(struct kb_sample_programs *p, bool wanted)
+struct kb_error *kb_programs__attach_tick(struct kb_programs *p, bool wanted)
 {
 	return attach_or_not(bpf_object__find_program_by_name(p->bpf->obj, "on_tick"), &p->tick,
 			     wanted);
 }
 
-struct kb_error *kb_sample_programs__attach_switch(struct kb_sample_programs *p, bool wanted)
+struct kb_error *kb_programs__attach_switch(struct kb_programs *p, bool wanted)
 {
 	return attach_or_not(p->bpf->progs.on_switch, &p->on_switch, wanted);
 }
 
-int kb_sample_programs__clock_fd(const struct kb_sample_programs *p, bool empty)
+int kb_programs__clock_fd(const struct kb_programs *p, bool empty)
 {
 	return bpf_program__fd(empty ? p->bpf->progs.on_clock_empty : p->bpf->progs.on_clock);
 }
 
-struct kb_error *kb_sample_programs__add_image(struct kb_sample_programs *p,
-					       const struct kb_image *image,
-					       const struct kb_layout *layout, const char *path,
-					       const uint64_t *offsets, uint32_t n)
+struct kb_error *kb_programs__add_image(struct kb_programs *p, const struct kb_image *image,
+					const struct kb_layout *layout, const char *path,
+					const uint64_t *offsets, uint32_t n)
 {
 	uint64_t cookies[KB_IMAGE_INIT_MAX];
 
@@ -218,20 +216,20 @@ struct kb_error *kb_sample_programs__add_image(struct kb_sample_programs *p,
 				  cookies, n);
 }
 
-uint32_t kb_sample_programs__new_proc(struct kb_sample_programs *p)
+uint32_t kb_programs__new_proc(struct kb_programs *p)
 {
 	return __atomic_fetch_add(&p->bpf->bss->control.next_proc, 1, __ATOMIC_RELAXED);
 }
 
-bool kb_sample_programs__get_proc(struct kb_sample_programs *p, pid_t tgid, struct kb_proc *proc)
+bool kb_programs__get_proc(struct kb_programs *p, pid_t tgid, struct kb_proc *proc)
 {
 	uint32_t key = tgid;
 
 	return !bpf_map_lookup_elem(bpf_map__fd(p->bpf->maps.procs), &key, proc);
 }
 
-struct kb_error *kb_sample_programs__set_proc(struct kb_sample_programs *p, pid_t tgid,
-					      const struct kb_proc *proc, bool replace)
+struct kb_error *kb_programs__set_proc(struct kb_programs *p, pid_t tgid,
+				       const struct kb_proc *proc, bool replace)
 {
 	uint32_t key = tgid;
 	int fd = bpf_map__fd(p->bpf->maps.procs);
@@ -242,7 +240,7 @@ struct kb_error *kb_sample_programs__set_proc(struct kb_sample_programs *p, pid_
 	return NULL;
 }
 
-struct kb_error *kb_sample_programs__follow(struct kb_sample_programs *p, pid_t tgid)
+struct kb_error *kb_programs__follow(struct kb_programs *p, pid_t tgid)
 {
 	uint32_t key = tgid, one = 1;
 
@@ -252,27 +250,27 @@ struct kb_error *kb_sample_programs__follow(struct kb_sample_programs *p, pid_t 
 	return NULL;
 }
 
-bool kb_sample_programs__any_followed(struct kb_sample_programs *p)
+bool kb_programs__any_followed(struct kb_programs *p)
 {
 	uint32_t key;
 
 	return !bpf_map_get_next_key(bpf_map__fd(p->bpf->maps.followed), NULL, &key);
 }
 
-void kb_sample_programs__watch_births(struct kb_sample_programs *p, bool watch)
+void kb_programs__watch_births(struct kb_programs *p, bool watch)
 {
 	p->bpf->bss->control.watch_births = watch;
 }
 
-bool kb_sample_programs__birth(struct kb_sample_programs *p, pid_t tid, struct kb_birth *birth)
+bool kb_programs__birth(struct kb_programs *p, pid_t tid, struct kb_birth *birth)
 {
 	uint32_t key = tid;
 
 	return !bpf_map_lookup_elem(bpf_map__fd(p->bpf->maps.births), &key, birth);
 }
 
-void kb_sample_programs__set_exe(struct kb_sample_programs *p, const struct kb_exe_key *exe,
-				 enum kb_exe_state state)
+void kb_programs__set_exe(struct kb_programs *p, const struct kb_exe_key *exe,
+			  enum kb_exe_state state)
 {
 	uint32_t value = state;
 
@@ -280,7 +278,7 @@ void kb_sample_programs__set_exe(struct kb_sample_programs *p, const struct kb_e
 	bpf_map_update_elem(bpf_map__fd(p->bpf->maps.known_exes), exe, &value, BPF_ANY);
 }
 
-bool kb_sample_programs__next_proc(struct kb_sample_programs *p, uint32_t *tgid)
+bool kb_programs__next_proc(struct kb_programs *p, uint32_t *tgid)
 {
 	uint32_t *after = *tgid ? tgid : NULL, next;
 
@@ -290,20 +288,19 @@ bool kb_sample_programs__next_proc(struct kb_sample_programs *p, uint32_t *tgid)
 	return true;
 }
 
-bool kb_sample_programs__poll(struct kb_sample_programs *p, int timeout_ms, kb_notice_fn fn,
-			      void *context)
+bool kb_programs__poll(struct kb_programs *p, int timeout_ms, kb_notice_fn fn, void *context)
 {
 	p->notice_fn = fn;
 	p->context = context;
 	return ring_buffer__poll(p->notices, timeout_ms) != -EINTR;
 }
 
-int kb_sample_programs__fd(const struct kb_sample_programs *p)
+int kb_programs__fd(const struct kb_programs *p)
 {
 	return ring_buffer__epoll_fd(p->notices);
 }
 
-size_t kb_sample_programs__read_data(struct kb_sample_programs *p, kb_record_fn fn, void *context)
+size_t kb_programs__read_data(struct kb_programs *p, kb_record_fn fn, void *context)
 {
 	int n;
 
@@ -322,7 +319,7 @@ static void wait_for_programs(void)
 		usleep(50000); /* nohz_full machines refuse it; far longer than any program runs */
 }
 
-void kb_sample_programs__flip(struct kb_sample_programs *p)
+void kb_programs__flip(struct kb_programs *p)
 {
 	struct kb_control *control = (struct kb_control *)&p->bpf->bss->control;
 
@@ -333,7 +330,7 @@ void kb_sample_programs__flip(struct kb_sample_programs *p)
 }
 
 /* The next batch of a table into keys and values; *in: NULL at first. False: it was the last. */
-static struct kb_error *take_batch(struct kb_sample_programs *p, struct bpf_map *map, void *values,
+static struct kb_error *take_batch(struct kb_programs *p, struct bpf_map *map, void *values,
 				   uint32_t **in, uint32_t *batch, uint32_t *n, bool *more)
 {
 	*n = DRAIN_BATCH;
@@ -346,8 +343,7 @@ static struct kb_error *take_batch(struct kb_sample_programs *p, struct bpf_map 
 	return NULL;
 }
 
-struct kb_error *kb_sample_programs__drain(struct kb_sample_programs *p, kb_count_fn fn,
-					   void *context)
+struct kb_error *kb_programs__drain(struct kb_programs *p, kb_count_fn fn, void *context)
 {
 	struct bpf_map *map = p->draining ? p->bpf->maps.counts_odd : p->bpf->maps.counts_even;
 	uint32_t batch = 0, n, *in = NULL;
@@ -361,8 +357,7 @@ struct kb_error *kb_sample_programs__drain(struct kb_sample_programs *p, kb_coun
 	return NULL;
 }
 
-struct kb_error *kb_sample_programs__drain_waits(struct kb_sample_programs *p, kb_wait_sum_fn fn,
-						 void *context)
+struct kb_error *kb_programs__drain_waits(struct kb_programs *p, kb_wait_sum_fn fn, void *context)
 {
 	struct bpf_map *map = p->draining ? p->bpf->maps.waits_odd : p->bpf->maps.waits_even;
 	uint32_t batch = 0, n, *in = NULL;
@@ -376,8 +371,7 @@ struct kb_error *kb_sample_programs__drain_waits(struct kb_sample_programs *p, k
 	return NULL;
 }
 
-bool kb_sample_programs__set_waiting(struct kb_sample_programs *p, pid_t tid,
-				     const struct kb_wait *wait)
+bool kb_programs__set_waiting(struct kb_programs *p, pid_t tid, const struct kb_wait *wait)
 {
 	uint32_t key = tid;
 
@@ -385,8 +379,7 @@ bool kb_sample_programs__set_waiting(struct kb_sample_programs *p, pid_t tid,
 	       errno == EEXIST;
 }
 
-struct kb_error *kb_sample_programs__each_waiting(struct kb_sample_programs *p, kb_waiting_fn fn,
-						  void *context)
+struct kb_error *kb_programs__each_waiting(struct kb_programs *p, kb_waiting_fn fn, void *context)
 {
 	int fd = bpf_map__fd(p->bpf->maps.waiting);
 	uint32_t batch = 0, n, *in = NULL;
@@ -405,7 +398,7 @@ struct kb_error *kb_sample_programs__each_waiting(struct kb_sample_programs *p, 
 	return NULL;
 }
 
-void kb_sample_programs__clear_waiting(struct kb_sample_programs *p)
+void kb_programs__clear_waiting(struct kb_programs *p)
 {
 	int fd = bpf_map__fd(p->bpf->maps.waiting);
 	uint32_t key;
@@ -414,16 +407,14 @@ void kb_sample_programs__clear_waiting(struct kb_sample_programs *p)
 		bpf_map_delete_elem(fd, &key);
 }
 
-void kb_sample_programs__native_maps(const struct kb_sample_programs *p,
-				     struct kb_native_maps *maps)
+void kb_programs__native_maps(const struct kb_programs *p, struct kb_native_maps *maps)
 {
 	*maps = (struct kb_native_maps){ .tables = bpf_map__fd(p->bpf->maps.native_tables),
 					 .lists = bpf_map__fd(p->bpf->maps.native_lists),
 					 .procs = bpf_map__fd(p->bpf->maps.native_procs) };
 }
 
-struct kb_error *kb_sample_programs__ledger(struct kb_sample_programs *p,
-					    uint64_t counts[KB_L_COUNT + 1])
+struct kb_error *kb_programs__ledger(struct kb_programs *p, uint64_t counts[KB_L_COUNT + 1])
 {
 	int cpus = libbpf_num_possible_cpus();
 
@@ -438,7 +429,7 @@ struct kb_error *kb_sample_programs__ledger(struct kb_sample_programs *p,
 	return NULL;
 }
 
-void kb_sample_programs__run_stats(const struct kb_sample_programs *p, uint64_t *runs, uint64_t *ns)
+void kb_programs__run_stats(const struct kb_programs *p, uint64_t *runs, uint64_t *ns)
 {
 	const struct bpf_program *program =
 		bpf_object__find_program_by_name(p->bpf->obj, "on_tick");

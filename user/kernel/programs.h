@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_KERNEL_PROGRAMS_H
+#define KB_KERNEL_PROGRAMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "bpf/shared/config.h"
+#include "bpf/shared/events.h"
+#include "bpf/shared/layout.h"
+#include "bpf/shared/ledger.h"
+#include "bpf/shared/process.h"
+#include "bpf/shared/wait.h"
+#include "keelback/error.h"
+#include "kernel/native_maps.h"
+
+/*
+ * The BPF side of a sampling session: its programs and maps behind functions, so
+ * that the collector knows neither libbpf nor the skeleton. Everything that is
+ * attached lives in file descriptors of this process: when it ends, however it
+ * ends, the kernel takes all of it away.
+ */
+struct kb_programs;
+
+struct kb_programs_opts {
+	struct kb_config config;
+	uint32_t counts_max; /* entries in each table of counts */
+	uint32_t data_bytes; /* size of the data ring, a power of two */
+	bool tick;
+	bool waits; /* take waits, too: kb_programs__attach_switch() */
+};
+
+/* Opens, sizes, loads; KB_STATUS_UNSUPPORTED when the kernel or the capabilities do not allow it.
+ */
+struct kb_error *kb_programs__create(const struct kb_programs_opts *opts,
+				     struct kb_programs **programs);
+void kb_programs__destroy(struct kb_programs *programs);
+
+/* Follows fork, exec and exit from here on. */
+struct kb_error *kb_programs__attach_tracker(struct kb_programs *programs);
+/* Tick mode's clock. Detaching takes a few milliseconds. */
+struct kb_error *kb_programs__attach_tick(struct kb_programs *programs, bool attach);
+/* For kb_clock: the program that takes a sample, or the empty one that benchmarks compare with. */
+int kb_programs__clock_fd(const struct kb_programs *programs, bool empty);
+
+/* Waits begin and end from here on, or no more. */
+struct kb_error *kb_programs__attach_switch(struct kb_programs *programs, bool attach);
+
+/*
+ * Makes an image known. path names a file with the image's inode (may be in
+ * /proc/PID/map_files); offsets are the file offsets of image->init[0 … n).
+ */
+struct kb_error *kb_programs__add_image(struct kb_programs *programs, const struct kb_image *image,
+					const struct kb_layout *layout, const char *path,
+					const uint64_t *offsets, uint32_t n);
+
+/* A process id that is not in use on either side. */
+uint32_t kb_programs__new_proc(struct kb_programs *programs);
+/* Sets what is known of a process; what BPF found out itself in the meantime wins unless replace is
+ * set. */
+struct kb_error *kb_programs__set_proc(struct kb_programs *programs, pid_t tgid,
+				       const struct kb_proc *proc, bool replace);
+bool kb_programs__get_proc(struct kb_programs *programs, pid_t tgid, struct kb_proc *proc);
+
+struct kb_error *kb_programs__follow(struct kb_programs *programs, pid_t tgid);
+bool kb_programs__any_followed(struct kb_programs *programs);
+/* Notes the threads that start, machine-wide: for the moments in which events are opened. */
+void kb_programs__watch_births(struct kb_programs *programs, bool watch);
+bool kb_programs__birth(struct kb_programs *programs, pid_t tid, struct kb_birth *birth);
+/* Answers notices about this executable in the kernel from now on. */
+void kb_programs__set_exe(struct kb_programs *programs, const struct kb_exe_key *exe,
+			  enum kb_exe_state state);
+/* Iterates over the thread groups that BPF knows; start with 0. False: no more. */
+bool kb_programs__next_proc(struct kb_programs *programs, uint32_t *tgid);
+
+typedef void (*kb_notice_fn)(const struct kb_notice *notice, void *context);
+typedef void (*kb_record_fn)(const void *record, size_t size, void *context);
+/* Handles waiting notices; waits up to timeout_ms for the first. False: a signal ended the wait. */
+bool kb_programs__poll(struct kb_programs *programs, int timeout_ms, kb_notice_fn fn,
+		       void *context);
+/* Can be read when a notice waits; for poll(2) only. */
+int kb_programs__fd(const struct kb_programs *programs);
+/* Hands over all records that wait in the data ring. Returns their number. */
+size_t kb_programs__read_data(struct kb_programs *programs, kb_record_fn fn, void *context);
+
+typedef void (*kb_count_fn)(const struct kb_stack_key *key, uint64_t count, void *context);
+/*
+ * Ends the generation: BPF goes on in the other table, and when the last program
+ * that may still write to the old one has ended, its counts are handed over and
+ * cleared. Call kb_programs__read_data() between flip and drain: it has
+ * every stack that the counts refer to.
+ */
+void kb_programs__flip(struct kb_programs *programs);
+struct kb_error *kb_programs__drain(struct kb_programs *programs, kb_count_fn fn, void *context);
+
+typedef void (*kb_wait_sum_fn)(const struct kb_stack_key *key, const struct kb_wait_sum *sum,
+			       void *context);
+/* The same for waits: those that ended in the generation. */
+struct kb_error *kb_programs__drain_waits(struct kb_programs *programs, kb_wait_sum_fn fn,
+					  void *context);
+
+/* Says since when a thread waits, unless BPF knows better; false when there is no room. */
+bool kb_programs__set_waiting(struct kb_programs *programs, pid_t tid, const struct kb_wait *wait);
+typedef void (*kb_waiting_fn)(uint32_t tid, const struct kb_wait *wait, void *context);
+/*
+ * All threads that BPF has seen waiting, those that run now included (since is 0). While BPF goes
+ * on, one may be passed over or be half of the wait before: not one that began long ago.
+ */
+struct kb_error *kb_programs__each_waiting(struct kb_programs *programs, kb_waiting_fn fn,
+					   void *context);
+/* Forgets all of them. Only while nothing is attached. */
+void kb_programs__clear_waiting(struct kb_programs *programs);
+
+/* What the unwinder reads, with KB_WANT_NATIVE. Valid as long as the programs. */
+void kb_programs__native_maps(const struct kb_programs *programs, struct kb_native_maps *maps);
+
+/* Sums over all CPUs; one more entry than reasons, the attempts. */
+struct kb_error *kb_programs__ledger(struct kb_programs *programs, uint64_t counts[KB_L_COUNT + 1]);
+/* Runs of the sampling program and ns in them; 0 unless kernel.bpf_stats_enabled. */
+void kb_programs__run_stats(const struct kb_programs *programs, uint64_t *runs, uint64_t *ns);
+
+#endif
