@@ -17,4 +17,13 @@ static inline uint64_t kb_now(clockid_t clock)
 	return t.tv_sec * KB_NS_PER_SECOND + t.tv_nsec;
 }
 
+/* ms from now until a time, rounded up (waiting too short a time would become a busy loop), at most
+ * limit. */
+static inline int kb_ms_until(uint64_t now, uint64_t then, int limit)
+{
+	uint64_t ms = then > now ? (then - now + KB_NS_PER_MS - 1) / KB_NS_PER_MS : 0;
+
+	return ms < (uint64_t)limit ? (int)ms : limit;
+}
+
 #endif

@@ -344,7 +344,7 @@ static void add_moment(struct kb_ingest *ingest, const struct kb_data_moment *re
 		kb_profile__ledger_add(ingest->opts.profile, KB_L_LOST_MOMENTS, 1);
 }
 
-void kb_ingest__record(struct kb_ingest *ingest, const void *record, size_t size)
+bool kb_ingest__record(struct kb_ingest *ingest, const void *record, size_t size)
 {
 	const struct kb_data_code *code = record;
 	const struct kb_data_stack *stack = record;
@@ -364,6 +364,9 @@ void kb_ingest__record(struct kb_ingest *ingest, const void *record, size_t size
 		add_forked(ingest, proc);
 	else if (kind == KB_DATA_MOMENT && size >= sizeof(struct kb_data_moment))
 		add_moment(ingest, record);
+	else
+		return false;
+	return true;
 }
 
 /* n samples or waits of a thread, which come to `amount` in the profile's unit. */

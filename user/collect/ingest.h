@@ -53,8 +53,8 @@ struct kb_error *kb_ingest__add_process(struct kb_ingest *ingest, uint32_t proc,
 
 /* Reads a code object from a live process now, for stacks that will name it. */
 void kb_ingest__fetch_code(struct kb_ingest *ingest, uint32_t proc, pid_t pid, uint64_t address);
-/* One record of the data ring. */
-void kb_ingest__record(struct kb_ingest *ingest, const void *record, size_t size);
+/* One record of the data ring. False: of a kind that is not ours. */
+bool kb_ingest__record(struct kb_ingest *ingest, const void *record, size_t size);
 /* One count of the generation that ends. parity: of its number. */
 void kb_ingest__count(struct kb_ingest *ingest, uint32_t parity, const struct kb_stack_key *key,
 		      uint64_t count);

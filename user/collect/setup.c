@@ -117,8 +117,8 @@ void kb_setup__programs(const struct kb_sample_opts *opts, const struct kb_targe
 	uint32_t counts_max = counts_needed(opts, cpus);
 
 	*programs = (struct kb_programs_opts){
-		.tick = opts->tick,
-		.waits = kb_mode__of_time(opts->mode),
+		.runs = (opts->tick ? KB_RUN_TICK : KB_RUN_CLOCK) |
+			(kb_mode__of_time(opts->mode) ? KB_RUN_WAITS : 0),
 		.data_bytes = DATA_BYTES,
 		.counts_max = counts_max,
 		.config = {

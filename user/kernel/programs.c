@@ -10,29 +10,33 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "kernel/load.h"
-#include "kernel/programs.h"
-#include "kernel/uprobe.h"
-#include "gen/collect.skel.h" /* needs the shared types from the headers above */
+#include "kernel/programs_object.h"
 
 #define DRAIN_BATCH 4096 /* keys taken from the table of counts by one call */
 
-struct kb_programs {
-	struct kb_collect_bpf *bpf;
-	struct ring_buffer *data;
-	struct ring_buffer *notices;
-	struct bpf_link *tick;
-	struct bpf_link *on_switch;
-	struct kb_uprobes *uprobes;
-	uint32_t draining; /* parity of the generation that was ended last */
-	uint64_t *cpu_values;
-	struct kb_stack_key *keys;
-	uint64_t *counts;
-	struct kb_wait_sum *sums; /* these are NULL without waits */
-	uint32_t *tids;
-	struct kb_wait *waiting;
-	kb_notice_fn notice_fn;
-	kb_record_fn record_fn;
-	void *context;
+/* What only some runs have: a new capability is a row for each of its programs and maps. */
+static const struct {
+	const char *name;
+	uint32_t runs; /* KB_RUN_*: those that need it */
+} optional_programs[] = {
+	{ "on_clock", KB_RUN_CLOCK },
+	{ "on_clock_empty", KB_RUN_CLOCK },
+	{ "on_tick", KB_RUN_TICK },
+	{ "on_switch", KB_RUN_WAITS },
+};
+static const struct {
+	const char *name;
+	uint32_t runs;
+} optional_maps[] = {
+	{ "waiting", KB_RUN_WAITS },
+	{ "waits_even", KB_RUN_WAITS },
+	{ "waits_odd", KB_RUN_WAITS },
+	{ "wait_stacks", KB_RUN_WAITS },
+	{ "wait_walks", KB_RUN_WAITS },
+	{ "walk_budget", KB_RUN_WAITS },
+	{ "counts_even", KB_RUN_CLOCK | KB_RUN_TICK },
+	{ "counts_odd", KB_RUN_CLOCK | KB_RUN_TICK },
+	{ "last_tick", KB_RUN_TICK },
 };
 
 static int on_notice(void *context, void *record, size_t size)
@@ -52,15 +56,24 @@ static int on_record(void *context, void *record, size_t size)
 	return 0;
 }
 
-static struct kb_error *configure_waits(struct kb_collect_bpf *bpf,
-					const struct kb_programs_opts *opts)
+#define ROWS(table) (sizeof(table) / sizeof(*(table)))
+
+/* Leaves out the programs and maps that this run does not need. */
+static struct kb_error *choose_parts(struct bpf_object *object, uint32_t runs)
 {
-	bpf_program__set_autoload(bpf->progs.on_switch, opts->waits);
-	if (opts->waits ? bpf_map__set_max_entries(bpf->maps.waits_even, opts->counts_max) ||
-				  bpf_map__set_max_entries(bpf->maps.waits_odd, opts->counts_max)
-			: bpf_map__set_max_entries(bpf->maps.waiting, 1) ||
-				  bpf_map__set_max_entries(bpf->maps.wait_stacks, 1))
-		return kb_failed("cannot size the BPF maps of waits");
+	for (size_t i = 0; i < ROWS(optional_programs); i++) {
+		struct bpf_program *program =
+			bpf_object__find_program_by_name(object, optional_programs[i].name);
+
+		if (program)
+			bpf_program__set_autoload(program, (optional_programs[i].runs & runs) != 0);
+	}
+	for (size_t i = 0; i < ROWS(optional_maps); i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, optional_maps[i].name);
+
+		if (map && !(optional_maps[i].runs & runs) && bpf_map__set_autocreate(map, false))
+			return kb_failed("cannot leave the BPF map %s out", optional_maps[i].name);
+	}
 	return NULL;
 }
 
@@ -70,26 +83,25 @@ static struct kb_error *configure(struct kb_programs *p, const struct kb_program
 
 	bpf->rodata->config = opts->config;
 	bpf->bss->control.next_proc = 1;
-	bpf_program__set_autoload(bpf->progs.on_clock, !opts->tick);
-	bpf_program__set_autoload(bpf->progs.on_clock_empty, !opts->tick);
-	if (bpf_object__find_program_by_name(bpf->obj, "on_tick"))
-		bpf_program__set_autoload(bpf_object__find_program_by_name(bpf->obj, "on_tick"),
-					  opts->tick);
-	else if (opts->tick)
+	p->runs = opts->runs;
+	if (opts->runs & KB_RUN_TICK && !bpf_object__find_program_by_name(bpf->obj, "on_tick"))
 		return kb_unsupported("no tick sampling on this processor: use --rate HZ");
+	KB_TRY(choose_parts(bpf->obj, opts->runs));
 	if (bpf_map__set_max_entries(bpf->maps.counts_even, opts->counts_max) ||
 	    bpf_map__set_max_entries(bpf->maps.counts_odd, opts->counts_max) ||
+	    bpf_map__set_max_entries(bpf->maps.waits_even, opts->counts_max) ||
+	    bpf_map__set_max_entries(bpf->maps.waits_odd, opts->counts_max) ||
 	    bpf_map__set_max_entries(bpf->maps.data, opts->data_bytes))
 		return kb_failed("cannot size the BPF maps");
-	KB_TRY(configure_waits(bpf, opts));
 	if (kb_uprobe__have_multi())
 		bpf_program__set_expected_attach_type(bpf->progs.on_interpreter_init,
 						      KB_BPF_TRACE_UPROBE_MULTI);
 	return NULL;
 }
 
-static struct kb_error *open_rings(struct kb_programs *p, bool waits)
+static struct kb_error *open_rings(struct kb_programs *p)
 {
+	bool waits = p->runs & KB_RUN_WAITS;
 	int cpus = libbpf_num_possible_cpus();
 
 	p->data = ring_buffer__new(bpf_map__fd(p->bpf->maps.data), on_record, p, NULL);
@@ -124,7 +136,7 @@ struct kb_error *kb_programs__create(const struct kb_programs_opts *opts,
 	err = p->bpf ? configure(p, opts) : kb_load__failed(errno, "sampling");
 	if (!err) {
 		status = kb_collect_bpf__load(p->bpf);
-		err = status ? kb_load__failed(-status, "sampling") : open_rings(p, opts->waits);
+		err = status ? kb_load__failed(-status, "sampling") : open_rings(p);
 	}
 	if (err) {
 		kb_programs__destroy(p);

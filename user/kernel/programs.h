@@ -16,19 +16,24 @@
 #include "kernel/native_maps.h"
 
 /*
- * The BPF side of a sampling session: its programs and maps behind functions, so
+ * The BPF side of a session: its programs and maps behind functions, so
  * that the collector knows neither libbpf nor the skeleton. Everything that is
  * attached lives in file descriptors of this process: when it ends, however it
  * ends, the kernel takes all of it away.
  */
 struct kb_programs;
 
+enum {
+	KB_RUN_CLOCK = 1, /* samples by a perf event */
+	KB_RUN_TICK = 2,  /* samples at timer interrupts */
+	KB_RUN_WAITS = 4, /* kb_programs__attach_switch() */
+};
+
 struct kb_programs_opts {
 	struct kb_config config;
 	uint32_t counts_max; /* entries in each table of counts */
 	uint32_t data_bytes; /* size of the data ring, a power of two */
-	bool tick;
-	bool waits; /* take waits, too: kb_programs__attach_switch() */
+	uint32_t runs;	     /* KB_RUN_*: what is loaded */
 };
 
 /* Opens, sizes, loads; KB_STATUS_UNSUPPORTED when the kernel or the capabilities do not allow it.
