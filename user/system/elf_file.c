@@ -233,6 +233,15 @@ bool kb_elf_file__section(const struct kb_elf_file *file, const char *name,
 	return true;
 }
 
+const void *kb_elf_file__section_bytes(const struct kb_elf_file *file, const char *name,
+				       size_t *size)
+{
+	GElf_Shdr header;
+	Elf_Scn *section = find_section(file, name, &header);
+
+	return section ? section_bytes(section, &header, size) : NULL;
+}
+
 /* ---------------------------------------------------------------- relocations */
 
 static bool self_contained(const struct kb_elf_relocation *relocation)
@@ -567,12 +576,9 @@ const char *kb_elf_file__run_path(const struct kb_elf_file *file)
 
 const char *kb_elf_file__debug_link(const struct kb_elf_file *file)
 {
-	GElf_Shdr header;
-	Elf_Scn *section = find_section(file, ".gnu_debuglink", &header);
-	const char *name;
 	size_t size = 0;
+	const char *name = kb_elf_file__section_bytes(file, ".gnu_debuglink", &size);
 
-	name = section ? section_bytes(section, &header, &size) : NULL;
 	/* The name, zeros up to a multiple of 4, a checksum. */
 	return name && memchr(name, 0, size) ? name : NULL;
 }

@@ -52,6 +52,11 @@ bool kb_elf_file__function_at(const struct kb_elf_file *file, bool symtab, size_
 bool kb_elf_file__section(const struct kb_elf_file *file, const char *name,
 			  struct kb_elf_section *section);
 
+/* The bytes of a section as the file has them, loaded or not; NULL when there is none. They live as
+ * long as the file, and lie as is right for the section's type. */
+const void *kb_elf_file__section_bytes(const struct kb_elf_file *file, const char *name,
+				       size_t *size);
+
 /*
  * Bytes as the dynamic linker leaves them, before the program has run and with a
  * load bias of 0: from the file, zeros in the .bss, and 8-byte relocations against this

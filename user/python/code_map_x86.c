@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#if defined(__x86_64__)
+#include <stdlib.h>
+#include <string.h>
+#include "base/error.h"
+#include "python/x86_code.h"
+#include "system/arch.h"
+
+/* What is left of a function that returns: restoring registers, and the check of the stack's
+ * guard. */
+#define RETURN_STEPS_MAX 24
+/* The straight path of RETURN_VALUE to its first call has up to 40. */
+#define CALL_STEPS_MAX 96
+#define RAX	       0
+
+int kb_register__argument(unsigned int index)
+{
+	static const int numbers[] = { 5, 4, 1, 2, 8, 9 };
+
+	return index < sizeof(numbers) / sizeof(numbers[0]) ? numbers[index] : KB_REGISTER_NONE;
+}
+
+const char *kb_register__name(int number)
+{
+	static const char *const names[] = {
+		"rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp",
+		"r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"
+	};
+
+	return number >= 0 && number < 16 ? names[number] : "?";
+}
+
+/* ---------------------------------------------------------------- code in one piece */
+
+struct sweep {
+	struct x86_code code;
+	uint8_t *bytes;
+	const uint8_t *at;
+	size_t left;
+	uint64_t address;
+};
+
+static struct kb_error *sweep_open(struct sweep *sweep, const struct kb_elf_file *elf,
+				   uint64_t start, uint64_t end, bool detail)
+{
+	*sweep = (struct sweep){ .address = start };
+	if (end <= start || end - start > KB_CODE_BYTES_MAX)
+		return kb_failed("no code of %lld bytes", (long long)(end - start));
+	sweep->bytes = malloc(end - start);
+	if (!sweep->bytes || !x86_code__open(&sweep->code, elf, detail)) {
+		free(sweep->bytes);
+		return kb_error__no_memory();
+	}
+	sweep->at = sweep->bytes;
+	sweep->left = end - start;
+	if (!kb_elf_file__read(elf, start, sweep->bytes, sweep->left))
+		sweep->left = 0;
+	return NULL;
+}
+
+static void sweep_close(struct sweep *sweep)
+{
+	x86_code__close(&sweep->code);
+	free(sweep->bytes);
+}
+
+/* The next instruction. What cannot be decoded is passed over by a byte: the sweep is in step again
+ * after a few. */
+static const cs_insn *sweep_next(struct sweep *sweep)
+{
+	while (sweep->left) {
+		if (cs_disasm_iter(sweep->code.capstone, &sweep->at, &sweep->left, &sweep->address,
+				   sweep->code.insn))
+			return sweep->code.insn;
+		sweep->at++;
+		sweep->left--;
+		sweep->address++;
+	}
+	return NULL;
+}
+
+struct kb_error *kb_code_map__add_code(struct kb_code_map *map, const struct kb_elf_file *elf,
+				       uint64_t start, uint64_t end)
+{
+	struct kb_error *err = NULL;
+	const cs_insn *insn;
+	struct sweep sweep;
+	uint64_t target;
+
+	KB_TRY(sweep_open(&sweep, elf, start, end, false));
+	while (!err && (insn = sweep_next(&sweep)))
+		if (x86_code__target(insn, &target) && x86_operation__of(insn).opcode != 0xe8)
+			err = kb_code_map__add_landing(map, target);
+	sweep_close(&sweep);
+	return err;
+}
+
+/* ---------------------------------------------------------------- calls */
+
+uint64_t kb_code__destination(const struct kb_elf_file *elf, uint64_t target)
+{
+	struct kb_elf_relocation relocation;
+	uint8_t stub[16], *at = stub;
+	int32_t distance;
+
+	if (!kb_elf_file__read(elf, target, stub, sizeof(stub)))
+		return target;
+	/* [endbr64] [bnd] jmp *slot(%rip) */
+	if (!memcmp(at, "\xf3\x0f\x1e\xfa", 4))
+		at += 4;
+	at += *at == 0xf2;
+	if (at[0] != 0xff || at[1] != 0x25)
+		return target;
+	memcpy(&distance, at + 2, sizeof(distance));
+	if (!kb_elf_file__relocation(
+		    elf, target + (uint64_t)(at + 6 - stub) + (uint64_t)(int64_t)distance,
+		    &relocation) ||
+	    !relocation.symbol)
+		return target;
+	return relocation.symbol;
+}
+
+/* A stub that calls go to instead is looked at once. */
+static bool goes_to(const struct kb_elf_file *elf, const cs_insn *insn, uint64_t callee,
+		    uint64_t *stub)
+{
+	uint64_t target;
+	uint8_t opcode = x86_operation__of(insn).opcode;
+
+	if ((opcode != 0xe8 && opcode != 0xe9) || !x86_code__target(insn, &target))
+		return false;
+	if (target != callee && target != *stub && kb_code__destination(elf, target) == callee)
+		*stub = target;
+	return target == callee || target == *stub;
+}
+
+size_t kb_code__calls(const struct kb_elf_file *elf, uint64_t start, uint64_t end, uint64_t callee,
+		      uint64_t *addresses, size_t max)
+{
+	struct kb_error *err;
+	uint64_t stub = callee;
+	const cs_insn *insn;
+	struct sweep sweep;
+	size_t n = 0;
+
+	err = sweep_open(&sweep, elf, start, end, false);
+	if (err) {
+		kb_error__destroy(err);
+		return 0;
+	}
+	while (n < max && (insn = sweep_next(&sweep)))
+		if (goes_to(elf, insn, callee, &stub))
+			addresses[n++] = insn->address;
+	sweep_close(&sweep);
+	return n;
+}
+
+bool kb_code__returns(const struct kb_elf_file *elf, uint64_t address)
+{
+	bool returns = false, going = true;
+	struct x86_code code;
+
+	if (!x86_code__open(&code, elf, true))
+		return false;
+	for (int i = 0; i < RETURN_STEPS_MAX && going && x86_code__fetch(&code, address); i++) {
+		struct x86_operation op = x86_operation__of(code.insn);
+		uint64_t target;
+
+		address += code.insn->size;
+		returns = op.opcode == 0xc3;
+		if ((op.opcode == 0xe9 || op.opcode == 0xeb) &&
+		    x86_code__target(code.insn, &target))
+			address = target;
+		else
+			going = !returns && op.opcode != 0xe8 && op.opcode != 0xff &&
+				!(x86_code__written(&code) & KB_REGISTER_BIT(RAX));
+	}
+	x86_code__close(&code);
+	return returns;
+}
+
+uint64_t kb_code__first_call(const struct kb_elf_file *elf, uint64_t address)
+{
+	uint64_t callee = 0, target;
+	struct x86_code code;
+
+	if (!x86_code__open(&code, elf, false))
+		return 0;
+	for (int i = 0; i < CALL_STEPS_MAX && !callee && x86_code__fetch(&code, address); i++) {
+		struct x86_operation op = x86_operation__of(code.insn);
+		bool direct = x86_code__target(code.insn, &target);
+
+		address += code.insn->size;
+		if (op.opcode == 0xe8 && direct)
+			callee = kb_code__destination(elf, target);
+		else if (op.opcode == 0xe9 || op.opcode == 0xeb)
+			address = target;
+		else if (op.opcode == 0xc3 || op.opcode == 0xff)
+			break;
+	}
+	x86_code__close(&code);
+	return callee;
+}
+
+/* ---------------------------------------------------------------- checks of a variable */
+
+static bool compares_to_zero(const cs_insn *insn, uint64_t variable)
+{
+	const cs_x86_op *op = insn->detail->x86.operands;
+
+	return insn->id == X86_INS_CMP && insn->detail->x86.op_count == 2 &&
+	       op[0].type == X86_OP_MEM && op[0].size == 2 && op[0].mem.base == X86_REG_RIP &&
+	       insn->address + insn->size + (uint64_t)op[0].mem.disp == variable &&
+	       op[1].type == X86_OP_IMM && !op[1].imm;
+}
+
+size_t kb_code__checks(const struct kb_elf_file *elf, uint64_t start, uint64_t end,
+		       uint64_t variable, struct kb_code_check *checks, size_t max)
+{
+	bool compared = false;
+	struct kb_error *err;
+	const cs_insn *insn;
+	struct sweep sweep;
+	size_t n = 0;
+
+	err = sweep_open(&sweep, elf, start, end, true);
+	if (err) {
+		kb_error__destroy(err);
+		return 0;
+	}
+	while (n < max && (insn = sweep_next(&sweep))) {
+		uint64_t target, next = insn->address + insn->size;
+		bool equal = insn->id == X86_INS_JE;
+
+		if (compared && (equal || insn->id == X86_INS_JNE) &&
+		    x86_code__target(insn, &target))
+			checks[n++] =
+				(struct kb_code_check){ insn->address, equal ? target : next };
+		compared = compares_to_zero(insn, variable);
+	}
+	sweep_close(&sweep);
+	return n;
+}
+
+/* ---------------------------------------------------------------- values */
+
+/* At the start of code that others jump to. */
+#define VALUE_STEPS_MAX 8
+
+int kb_code__reads_below(const struct kb_elf_file *elf, uint64_t address)
+{
+	int number = KB_REGISTER_NONE;
+	struct x86_code code;
+
+	if (!x86_code__open(&code, elf, true))
+		return number;
+	for (int i = 0; i < VALUE_STEPS_MAX && x86_code__fetch(&code, address); i++) {
+		const cs_x86_op *op = code.insn->detail->x86.operands;
+
+		address += code.insn->size;
+		if (code.insn->id != X86_INS_MOV || op[1].type != X86_OP_MEM || op[1].size != 8 ||
+		    op[1].mem.index != X86_REG_INVALID || op[1].mem.disp != -8)
+			continue;
+		number = x86_register__number(op[1].mem.base);
+		break;
+	}
+	x86_code__close(&code);
+	return number;
+}
+
+struct kb_code_place kb_code__extends(const struct kb_elf_file *elf, uint64_t address)
+{
+	struct kb_code_place place = { .number = KB_REGISTER_NONE };
+	struct x86_code code;
+
+	if (!x86_code__open(&code, elf, true))
+		return place;
+	for (int i = 0; i < VALUE_STEPS_MAX && x86_code__fetch(&code, address); i++) {
+		const cs_x86_op *op = code.insn->detail->x86.operands;
+
+		address += code.insn->size;
+		if (code.insn->id != X86_INS_MOVSXD || op[1].size != 4)
+			continue;
+		if (op[1].type == X86_OP_REG)
+			place.number = (int8_t)x86_register__number(op[1].reg);
+		else if (op[1].type == X86_OP_MEM && op[1].mem.index == X86_REG_INVALID)
+			place = (struct kb_code_place){ (int8_t)x86_register__number(
+								op[1].mem.base),
+							true, (int32_t)op[1].mem.disp };
+		break;
+	}
+	x86_code__close(&code);
+	return place;
+}
+
+#endif

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#if defined(__x86_64__)
+#include "python/probe_address.h"
+#include "python/x86_code.h"
+
+/* Longer paths without a jump, call or push do not begin functions, nor handlers of instructions.
+ */
+#define STEPS_MAX 64
+
+/* As arch_uprobe_analyze_insn() decides. */
+static enum kb_probe_kind kind_of(const cs_insn *insn)
+{
+	struct x86_operation op = x86_operation__of(insn);
+
+	/* push: alone, or with the prefix that makes it r8 to r15. */
+	if (op.opcode >= 0x50 && op.opcode <= 0x57)
+		return !op.prefixes || (op.prefixes == 1 && op.rex == 0x41) ? KB_PROBE_PUSH
+									    : KB_PROBE_STEPPED;
+	if (op.opcode == 0x90 && !(op.rex & 1))
+		return KB_PROBE_NOP;
+	if (op.opcode == 0x0f && op.second == 0x1f)
+		return KB_PROBE_LONG_NOP;
+	/* Processors disagree about what 66 means in jumps; calls of __tls_get_addr have it. */
+	if (op.operand_size)
+		return KB_PROBE_STEPPED;
+	if (op.opcode == 0xeb || op.opcode == 0xe9)
+		return KB_PROBE_JUMP;
+	if (op.opcode == 0xe8)
+		return KB_PROBE_CALL;
+	if ((op.opcode & 0xf0) == 0x70 || (op.opcode == 0x0f && (op.second & 0xf0) == 0x80))
+		return KB_PROBE_CONDITIONAL;
+	return KB_PROBE_STEPPED;
+}
+
+/* Whether what follows in memory is not what is executed next, always. */
+static bool leaves(const cs_insn *insn)
+{
+	struct x86_operation op = x86_operation__of(insn);
+	uint64_t target;
+
+	return x86_code__target(insn, &target) || op.opcode == 0xc3 || op.opcode == 0xff ||
+	       op.opcode == 0xcc || op.opcode == 0xf4 || (op.opcode == 0x0f && op.second == 0x0b);
+}
+
+static void search(struct x86_code *code, const struct kb_code_map *map, uint64_t start,
+		   kb_register_set intact, struct kb_probe_address *probe)
+{
+	kb_register_set written = 0;
+	uint64_t at = start;
+
+	for (int i = 0; i < STEPS_MAX && x86_code__fetch(code, at); i++) {
+		enum kb_probe_kind kind = kind_of(code->insn);
+
+		if ((written & intact) || (at > start && kb_code_map__lands(map, start + 1, at)))
+			return;
+		/* Older kernels step long nops: only when there is nothing better. */
+		if (kind != KB_PROBE_STEPPED &&
+		    !(kind == KB_PROBE_LONG_NOP && probe->kind == KB_PROBE_LONG_NOP)) {
+			probe->kind = kind;
+			probe->address = at;
+			probe->written = written;
+			if (kind != KB_PROBE_LONG_NOP)
+				return;
+		}
+		if (leaves(code->insn))
+			return;
+		written |= x86_code__written(code);
+		at += code->insn->size;
+	}
+}
+
+bool kb_probe_address__search(const struct kb_elf_file *elf, const struct kb_code_map *map,
+			      uint64_t start, kb_register_set intact,
+			      struct kb_probe_address *probe)
+{
+	struct kb_probe_address found = { .address = start, .kind = KB_PROBE_STEPPED };
+	struct x86_code code;
+
+	if (!x86_code__open(&code, elf, true))
+		return false;
+	search(&code, map, start, intact, &found);
+	x86_code__close(&code);
+	if (!kb_elf_file__offset_of(elf, found.address, &found.offset))
+		return false;
+	*probe = found;
+	return true;
+}
+
+#endif
