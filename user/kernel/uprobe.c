@@ -36,8 +36,10 @@ struct kb_uprobes {
 	uint32_t n_links, links_capacity;
 };
 
+#define MULTI_RETURN 1 /* BPF_F_UPROBE_MULTI_RETURN */
+
 static int link_multi(int program, const char *path, const uint64_t *offsets,
-		      const uint64_t *cookies, uint32_t n)
+		      const uint64_t *cookies, uint32_t n, const struct kb_uprobe_opts *opts)
 {
 	struct multi_attr attr = {
 		.prog_fd = program,
@@ -45,7 +47,10 @@ static int link_multi(int program, const char *path, const uint64_t *offsets,
 		.path = (uintptr_t)path,
 		.offsets = (uintptr_t)offsets,
 		.cookies = (uintptr_t)cookies,
+		.ref_ctr_offsets = (uintptr_t)opts->semaphores,
 		.count = n,
+		.multi_flags = opts->at_return ? MULTI_RETURN : 0,
+		.pid = opts->pid,
 	};
 
 	return syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
@@ -59,6 +64,7 @@ static bool probe_multi(void)
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = KB_BPF_TRACE_UPROBE_MULTI);
+	struct kb_uprobe_opts all = {};
 	uint64_t offset = 0;
 	int program, link, reason;
 
@@ -66,7 +72,7 @@ static bool probe_multi(void)
 				sizeof(insns) / sizeof(*insns), &opts);
 	if (program < 0)
 		return false;
-	link = link_multi(program, "/", &offset, NULL, 1);
+	link = link_multi(program, "/", &offset, NULL, 1, &all);
 	reason = errno;
 	if (link >= 0)
 		close(link);
@@ -104,7 +110,8 @@ void kb_uprobes__destroy(struct kb_uprobes *uprobes)
 
 static struct kb_error *attach_multi(struct kb_uprobes *uprobes, struct bpf_program *program,
 				     const char *path, const uint64_t *offsets,
-				     const uint64_t *cookies, uint32_t n)
+				     const uint64_t *cookies, uint32_t n,
+				     const struct kb_uprobe_opts *opts)
 {
 	int *fds = kb_array__grow(uprobes->fds, &uprobes->fds_capacity, uprobes->n_fds + 1,
 				  sizeof(*fds), LINKS_MAX);
@@ -113,7 +120,7 @@ static struct kb_error *attach_multi(struct kb_uprobes *uprobes, struct bpf_prog
 	if (!fds)
 		return kb_failed("more than %d uprobe links", LINKS_MAX);
 	uprobes->fds = fds;
-	fd = link_multi(bpf_program__fd(program), path, offsets, cookies, n);
+	fd = link_multi(bpf_program__fd(program), path, offsets, cookies, n, opts);
 	if (fd < 0)
 		return kb_error__from_errno(errno, KB_STATUS_FAILED, "cannot probe %s", path);
 	fds[uprobes->n_fds++] = fd;
@@ -121,9 +128,11 @@ static struct kb_error *attach_multi(struct kb_uprobes *uprobes, struct bpf_prog
 }
 
 static struct kb_error *attach_one(struct kb_uprobes *uprobes, struct bpf_program *program,
-				   const char *path, uint64_t offset, uint64_t cookie)
+				   const char *path, uint64_t offset, uint64_t cookie,
+				   uint64_t semaphore, const struct kb_uprobe_opts *which)
 {
-	LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = cookie);
+	LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = cookie, .retprobe = which->at_return,
+		    .ref_ctr_offset = semaphore);
 	struct bpf_link **links, *link;
 
 	links = kb_array__grow(uprobes->links, &uprobes->links_capacity, uprobes->n_links + 1,
@@ -131,10 +140,26 @@ static struct kb_error *attach_one(struct kb_uprobes *uprobes, struct bpf_progra
 	if (!links)
 		return kb_failed("more than %d uprobe links", LINKS_MAX);
 	uprobes->links = links;
-	link = bpf_program__attach_uprobe_opts(program, -1, path, offset, &opts);
+	link = bpf_program__attach_uprobe_opts(program, which->pid ? which->pid : -1, path, offset,
+					       &opts);
 	if (!link)
 		return kb_error__from_errno(errno, KB_STATUS_FAILED, "cannot probe %s", path);
 	links[uprobes->n_links++] = link;
+	return NULL;
+}
+
+struct kb_error *kb_uprobes__attach_opts(struct kb_uprobes *uprobes, struct bpf_program *program,
+					 const char *path, const uint64_t *offsets,
+					 const uint64_t *cookies, uint32_t n,
+					 const struct kb_uprobe_opts *opts)
+{
+	if (!n)
+		return NULL;
+	if (kb_uprobe__have_multi())
+		return attach_multi(uprobes, program, path, offsets, cookies, n, opts);
+	for (uint32_t i = 0; i < n; i++)
+		KB_TRY(attach_one(uprobes, program, path, offsets[i], cookies[i],
+				  opts->semaphores ? opts->semaphores[i] : 0, opts));
 	return NULL;
 }
 
@@ -142,11 +167,7 @@ struct kb_error *kb_uprobes__attach(struct kb_uprobes *uprobes, struct bpf_progr
 				    const char *path, const uint64_t *offsets,
 				    const uint64_t *cookies, uint32_t n)
 {
-	if (!n)
-		return NULL;
-	if (kb_uprobe__have_multi())
-		return attach_multi(uprobes, program, path, offsets, cookies, n);
-	for (uint32_t i = 0; i < n; i++)
-		KB_TRY(attach_one(uprobes, program, path, offsets[i], cookies[i]));
-	return NULL;
+	struct kb_uprobe_opts all = {};
+
+	return kb_uprobes__attach_opts(uprobes, program, path, offsets, cookies, n, &all);
 }

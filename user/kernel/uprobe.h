@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include "keelback/error.h"
 
 struct bpf_program;
@@ -25,5 +26,19 @@ void kb_uprobes__destroy(struct kb_uprobes *uprobes);
 struct kb_error *kb_uprobes__attach(struct kb_uprobes *uprobes, struct bpf_program *program,
 				    const char *path, const uint64_t *offsets,
 				    const uint64_t *cookies, uint32_t n);
+
+/* Which of a file's probes, and for whom. */
+struct kb_uprobe_opts {
+	pid_t pid; /* a process, by its id or that of a child that is held before its execution; 0:
+		      all of the machine. Others pay nothing, forked children are not included */
+	bool at_return; /* where the function returns to; offsets stay those of its entry */
+	/* NULL, or for each offset the file offset of a counter that the kernel raises in every
+	 * process while the probe is there: USDT semaphores. */
+	const uint64_t *semaphores;
+};
+struct kb_error *kb_uprobes__attach_opts(struct kb_uprobes *uprobes, struct bpf_program *program,
+					 const char *path, const uint64_t *offsets,
+					 const uint64_t *cookies, uint32_t n,
+					 const struct kb_uprobe_opts *opts);
 
 #endif
