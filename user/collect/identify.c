@@ -41,6 +41,8 @@ struct kb_identifier {
 	struct kb_native *native;
 	struct kb_image_cache *images;
 	enum kb_sample_mode mode;
+	kb_image_fn on_image; /* or NULL */
+	void *image_context;
 	kb_identified_fn identified; /* or NULL */
 	void *identified_context;
 	/*
@@ -100,12 +102,18 @@ void kb_identifier__on_identified(struct kb_identifier *id, kb_identified_fn fn,
 	id->identified_context = context;
 }
 
+void kb_identifier__on_image(struct kb_identifier *id, kb_image_fn fn, void *context)
+{
+	id->on_image = fn;
+	id->image_context = context;
+}
+
 void kb_identifier__set_native(struct kb_identifier *id, struct kb_native *native)
 {
 	id->native = native;
 }
 
-static const struct kb_image_info *image_at(const struct kb_identifier *id, uint32_t image)
+const struct kb_image_info *kb_identifier__image(const struct kb_identifier *id, uint32_t image)
 {
 	return image < id->n_images ? kb_image_cache__at(id->images, id->file_of[image]) : NULL;
 }
@@ -116,7 +124,7 @@ static uint32_t choose_image(struct kb_identifier *id, uint32_t file)
 	const struct kb_image_info *info = kb_image_cache__at(id->images, file), *other;
 
 	for (uint32_t image = 0; image < id->n_images; image++) {
-		other = image_at(id, image);
+		other = kb_identifier__image(id, image);
 		if (info->build_id_bytes && info->build_id_bytes == other->build_id_bytes &&
 		    !memcmp(info->build_id, other->build_id, info->build_id_bytes))
 			return image;
@@ -143,6 +151,8 @@ static struct kb_error *publish_image(struct kb_identifier *id, uint32_t file, c
 		image.init[i] = info->init_address[i];
 	KB_TRY(kb_programs__add_image(id->programs, &image, &info->layout, path, info->init_offset,
 				      info->n_init));
+	if (id->on_image)
+		KB_TRY(id->on_image(image.id, info, path, id->image_context));
 	id->image_of[file] = image.id + 1;
 	if (image.id == id->n_images)
 		id->file_of[id->n_images++] = file;
@@ -449,7 +459,7 @@ const struct kb_layout *kb_identifier__layout(uint32_t layout, void *context)
 {
 	struct kb_identifier *id = context;
 
-	const struct kb_image_info *image = image_at(id, layout);
+	const struct kb_image_info *image = kb_identifier__image(id, layout);
 
 	return image ? &image->layout : NULL;
 }
@@ -457,7 +467,7 @@ const struct kb_layout *kb_identifier__layout(uint32_t layout, void *context)
 void kb_identifier__new_process(const struct kb_data_proc *record, void *context)
 {
 	struct kb_identifier *id = context;
-	const struct kb_image_info *image = image_at(id, record->image);
+	const struct kb_image_info *image = kb_identifier__image(id, record->image);
 	char comm[KB_COMM_MAX + 1];
 
 	memcpy(comm, record->comm, KB_COMM_MAX);
@@ -507,7 +517,7 @@ bool kb_identifier__open(struct kb_identifier *id, pid_t pid, uint64_t start_ns,
 
 	if (!find_running(id, pid, start_ns, &known))
 		return false;
-	interp.image = image_at(id, known.image);
+	interp.image = kb_identifier__image(id, known.image);
 	if (!interp.image)
 		return false;
 	interp.bias = known.code_type - interp.image->image.code_type;

@@ -35,6 +35,16 @@ typedef void (*kb_identified_fn)(pid_t pid, uint32_t proc, const struct kb_inter
 void kb_identifier__on_identified(struct kb_identifier *identifier, kb_identified_fn fn,
 				  void *context);
 
+/*
+ * Called for each file with an interpreter before a process of it is told to BPF: for what a
+ * collector probes there. image: the index that processes and layouts have; several files of one
+ * build id have the same. path names the file as long as the call lasts. An error refuses the
+ * file's processes.
+ */
+typedef struct kb_error *(*kb_image_fn)(uint32_t image, const struct kb_image_info *info,
+					const char *path, void *context);
+void kb_identifier__on_image(struct kb_identifier *identifier, kb_image_fn fn, void *context);
+
 enum kb_identity { KB_IS_PYTHON, KB_IS_NOT_PYTHON, KB_IS_GONE, KB_IS_UNSUPPORTED };
 
 /*
@@ -59,6 +69,10 @@ int kb_identifier__look_again(struct kb_identifier *identifier);
 /* For kb_ingest_opts. */
 const struct kb_layout *kb_identifier__layout(uint32_t layout, void *identifier);
 void kb_identifier__new_process(const struct kb_data_proc *record, void *identifier);
+
+/* Of the kernel's records; NULL: unknown. */
+const struct kb_image_info *kb_identifier__image(const struct kb_identifier *identifier,
+						 uint32_t image);
 
 bool kb_identifier__read_code(uint32_t proc, pid_t pid, uint64_t address,
 			      struct kb_remote_code *code, const struct kb_layout **layout,
