@@ -58,8 +58,14 @@ uint64_t kb_code__destination(const struct kb_elf_file *elf, uint64_t target);
  * addresses in ascending order; the number found, at most max. */
 size_t kb_code__calls(const struct kb_elf_file *elf, uint64_t start, uint64_t end, uint64_t callee,
 		      uint64_t *addresses, size_t max);
-/* Whether the function returns at once when executed from here, but for cleaning up. */
-bool kb_code__returns(const struct kb_elf_file *elf, uint64_t address);
+/* Whether nothing but cleaning up comes between such a call or jump and the function's return. */
+bool kb_code__returns(const struct kb_elf_file *elf, uint64_t call);
+/*
+ * The conditional jumps in [start, end) that are the first between a register's being stored in
+ * memory at a register + `displacement` and, without a call in between, the function's return.
+ */
+size_t kb_code__last_branches(const struct kb_elf_file *elf, uint64_t start, uint64_t end,
+			      int32_t displacement, uint64_t *addresses, size_t max);
 /* The function that is called first on the straight path from an address; 0: none is. */
 uint64_t kb_code__first_call(const struct kb_elf_file *elf, uint64_t address);
 

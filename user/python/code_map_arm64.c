@@ -32,9 +32,15 @@ size_t kb_code__calls(const struct kb_elf_file *elf, uint64_t start, uint64_t en
 	return 0;
 }
 
-bool kb_code__returns(const struct kb_elf_file *elf, uint64_t address)
+bool kb_code__returns(const struct kb_elf_file *elf, uint64_t call)
 {
 	return false;
+}
+
+size_t kb_code__last_branches(const struct kb_elf_file *elf, uint64_t start, uint64_t end,
+			      int32_t displacement, uint64_t *addresses, size_t max)
+{
+	return 0;
 }
 
 uint64_t kb_code__first_call(const struct kb_elf_file *elf, uint64_t address)

@@ -15,7 +15,7 @@
 
 int kb_register__argument(unsigned int index)
 {
-	static const int numbers[] = { 5, 4, 1, 2, 8, 9 };
+	static const int numbers[] = { 5, 4, 1, 2, 8, 9 }; /* rdi, rsi, rdx, rcx, r8, r9 */
 
 	return index < sizeof(numbers) / sizeof(numbers[0]) ? numbers[index] : KB_REGISTER_NONE;
 }
@@ -155,28 +155,113 @@ size_t kb_code__calls(const struct kb_elf_file *elf, uint64_t start, uint64_t en
 	return n;
 }
 
-bool kb_code__returns(const struct kb_elf_file *elf, uint64_t address)
+/* Whether nothing but cleaning up comes before the return; `kept`: no cleaning writes these. */
+static bool returns_from(struct x86_code *code, uint64_t address, kb_register_set kept)
 {
-	bool returns = false, going = true;
+	for (int i = 0; i < RETURN_STEPS_MAX && x86_code__fetch(code, address); i++) {
+		struct x86_operation op = x86_operation__of(code->insn);
+		uint64_t target;
+
+		address += code->insn->size;
+		if (op.opcode == 0xc3)
+			return true;
+		if ((op.opcode == 0xe9 || op.opcode == 0xeb) &&
+		    x86_code__target(code->insn, &target))
+			address = target;
+		else if (op.opcode == 0xe8 || op.opcode == 0xff || (x86_code__written(code) & kept))
+			return false;
+	}
+	return false;
+}
+
+bool kb_code__returns(const struct kb_elf_file *elf, uint64_t call)
+{
 	struct x86_code code;
+	bool returns;
 
 	if (!x86_code__open(&code, elf, true))
 		return false;
-	for (int i = 0; i < RETURN_STEPS_MAX && going && x86_code__fetch(&code, address); i++) {
-		struct x86_operation op = x86_operation__of(code.insn);
-		uint64_t target;
-
-		address += code.insn->size;
-		returns = op.opcode == 0xc3;
-		if ((op.opcode == 0xe9 || op.opcode == 0xeb) &&
-		    x86_code__target(code.insn, &target))
-			address = target;
-		else
-			going = !returns && op.opcode != 0xe8 && op.opcode != 0xff &&
-				!(x86_code__written(&code) & KB_REGISTER_BIT(RAX));
-	}
+	/* What is jumped to returns for the function. */
+	returns = x86_code__fetch(&code, call) &&
+		  (x86_operation__of(code.insn).opcode == 0xe9 ||
+		   returns_from(&code, call + code.insn->size, KB_REGISTER_BIT(RAX)));
 	x86_code__close(&code);
 	return returns;
+}
+
+static bool stores(const cs_insn *insn, int32_t displacement)
+{
+	const cs_x86_op *op = insn->detail->x86.operands;
+
+	return insn->id == X86_INS_MOV && op[0].type == X86_OP_MEM && op[0].size == 8 &&
+	       op[0].mem.base != X86_REG_INVALID && op[0].mem.base != X86_REG_RSP &&
+	       op[0].mem.base != X86_REG_RIP && op[0].mem.index == X86_REG_INVALID &&
+	       op[0].mem.disp == displacement && op[1].type == X86_OP_REG;
+}
+
+/* What is remembered from a store on. */
+struct last_branch {
+	bool stored;
+	uint64_t address; /* of the first branch; 0: none yet */
+	int steps;	  /* since that */
+};
+
+/* Whether the function returns with this instruction, or may jump to where it does. */
+static bool comes_to_return(struct x86_code *code, const cs_insn *insn)
+{
+	uint64_t target;
+
+	if (x86_operation__of(insn).opcode == 0xc3)
+		return true;
+	return x86_code__target(insn, &target) && returns_from(code, target, 0);
+}
+
+/* True: the branch is the last before the return. */
+static bool follow(struct last_branch *last, struct x86_code *code, const cs_insn *insn,
+		   int32_t displacement)
+{
+	struct x86_operation op = x86_operation__of(insn);
+	uint64_t target;
+
+	if (stores(insn, displacement)) {
+		*last = (struct last_branch){ .stored = true };
+		return false;
+	}
+	if (!last->stored)
+		return false;
+	if (!last->address && op.opcode != 0xe8 && x86_code__target(insn, &target))
+		last->address = insn->address;
+	if (last->address && op.opcode != 0xe8 && comes_to_return(code, insn)) {
+		last->stored = false;
+		return true;
+	}
+	if (op.opcode == 0xe8 || op.opcode == 0xe9 || op.opcode == 0xeb || op.opcode == 0xff ||
+	    op.opcode == 0xc3 || (last->address && ++last->steps > RETURN_STEPS_MAX))
+		last->stored = false;
+	return false;
+}
+
+size_t kb_code__last_branches(const struct kb_elf_file *elf, uint64_t start, uint64_t end,
+			      int32_t displacement, uint64_t *addresses, size_t max)
+{
+	struct last_branch last = { 0 };
+	struct kb_error *err;
+	struct x86_code code;
+	const cs_insn *insn;
+	struct sweep sweep;
+	size_t n = 0;
+
+	if (!x86_code__open(&code, elf, true))
+		return 0;
+	err = sweep_open(&sweep, elf, start, end, true);
+	while (!err && n < max && (insn = sweep_next(&sweep)))
+		if (follow(&last, &code, insn, displacement))
+			addresses[n++] = last.address;
+	if (!err)
+		sweep_close(&sweep);
+	kb_error__destroy(err);
+	x86_code__close(&code);
+	return n;
 }
 
 uint64_t kb_code__first_call(const struct kb_elf_file *elf, uint64_t address)

@@ -10,6 +10,8 @@
 /* The largest interpreter has 6 MB of data; an embedding program may have more. */
 #define DATA_BYTES_MAX (512u << 20)
 #define SEGMENTS_MAX   16
+/* Rows of 256 pointers to code and more that are compared; real files have some thousand places. */
+#define PLACES_MAX (1u << 20)
 
 struct search {
 	const struct kb_elf_file *file;
@@ -17,6 +19,7 @@ struct search {
 	size_t n_code;
 	bool undefined[KB_OPCODES]; /* opcodes that the version does not have */
 	unsigned int first_undefined, last_undefined;
+	uint32_t n_places;
 	struct kb_opcode_targets *best;
 	bool found;
 };
@@ -89,7 +92,7 @@ static void scan_words(struct search *search, uint64_t address, const uint64_t *
 
 	for (size_t i = 0; i < n; i++) {
 		in_row = is_code(search, words[i]) ? in_row + 1 : 0;
-		if (in_row >= KB_OPCODES)
+		if (in_row >= KB_OPCODES && search->n_places++ < PLACES_MAX)
 			consider(search, address + 8 * (i + 1 - KB_OPCODES),
 				 words + i + 1 - KB_OPCODES);
 	}

@@ -17,8 +17,10 @@
 struct finder {
 	const struct kb_elf_file *elf;
 	unsigned int minor;
+	uint16_t tstate_frame; /* offset in a thread state */
 	struct kb_eh_frame *frames;
 	struct kb_code_map map; /* of the loop */
+	uint64_t code_bytes;	/* in it */
 	struct kb_eval_probes *out;
 };
 
@@ -55,6 +57,9 @@ static struct kb_error *add_range(struct finder *finder, uint64_t address, uint3
 		if (out->ranges[i].start == range->start)
 			return NULL;
 	(*n_ranges)++;
+	finder->code_bytes += range->end - range->start;
+	if (finder->code_bytes > KB_CODE_BYTES_MAX)
+		return kb_unsupported("more code than the eval loop of an interpreter has");
 	if (out->n_ranges < KB_EVAL_RANGES_MAX) {
 		out->ranges[out->n_ranges].start = range->start;
 		out->ranges[out->n_ranges++].end = range->end;
@@ -145,21 +150,23 @@ static struct kb_error *add_function(struct finder *finder, enum kb_eval_role ro
 
 /* ---------------------------------------------------------------- up to 3.10 */
 
-/* The call before the function's epilogue: its caller's frame is current again then. */
 static void add_return(struct finder *finder, uint64_t address)
 {
-	struct kb_probe_address at;
 	struct kb_eval_probe *probe;
+	struct kb_probe_address at;
 
-	if (!kb_probe_address__search(finder->elf, &finder->map, address, 0, &at) ||
-	    (at.kind == KB_PROBE_CALL && !kb_code__returns(finder->elf, address + 5)))
+	if (!kb_probe_address__search(finder->elf, &finder->map, address, 0, &at))
 		return;
 	probe = add(finder, KB_EVAL_EXIT, &at);
 	if (probe)
 		probe->frame = KB_EVAL_FRAME_LEFT;
 }
 
-/* Python/ceval.c: `return _Py_CheckFunctionResult(...)` behind exit_eval_frame. */
+/*
+ * Python/ceval.c ends with `tstate->frame = f->f_back; return _Py_CheckFunctionResult(...)`: a call
+ * before the epilogue, or a jump behind it. Where it was inlined, its check of the result lies
+ * between the store and the epilogue.
+ */
 static void add_returns(struct finder *finder)
 {
 	struct kb_eval_probes *out = finder->out;
@@ -167,18 +174,27 @@ static void add_returns(struct finder *finder)
 	struct kb_elf_symbol check;
 	uint32_t before = out->n;
 
-	if (kb_elf_file__symbol(finder->elf, "_Py_CheckFunctionResult", &check))
-		for (uint32_t i = 0; i < out->n_ranges; i++) {
-			size_t n = kb_code__calls(finder->elf, out->ranges[i].start,
-						  out->ranges[i].end, check.address, places,
+	for (uint32_t i = 0; i < out->n_ranges; i++) {
+		uint64_t start = out->ranges[i].start, end = out->ranges[i].end;
+		size_t n = 0;
+
+		if (kb_elf_file__symbol(finder->elf, "_Py_CheckFunctionResult", &check))
+			n = kb_code__calls(finder->elf, start, end, check.address, places,
+					   PLACES_MAX);
+		for (size_t j = 0; j < n; j++)
+			if (kb_code__returns(finder->elf, places[j]))
+				add_return(finder, places[j]);
+	}
+	for (uint32_t i = 0; i < out->n_ranges && out->n == before; i++) {
+		size_t n = kb_code__last_branches(finder->elf, out->ranges[i].start,
+						  out->ranges[i].end, finder->tstate_frame, places,
 						  PLACES_MAX);
 
-			for (size_t j = 0; j < n; j++)
-				add_return(finder, places[j]);
-		}
+		for (size_t j = 0; j < n; j++)
+			add_return(finder, places[j]);
+	}
 	if (out->n == before)
-		out->exits_missing = "the eval loop's last call, of _Py_CheckFunctionResult, was "
-				     "not found in it";
+		out->exits_missing = "where the eval loop's function returns was not found in it";
 }
 
 /* ---------------------------------------------------------------- from 3.11 on */
@@ -289,9 +305,13 @@ static struct kb_error *add_instructions(struct finder *finder)
 	static const char *const resumes[] = { "RESUME", "RESUME_QUICK", "RESUME_CHECK",
 					       "RESUME_CHECK_JIT", "INSTRUMENTED_RESUME" };
 	struct kb_elf_symbol raise;
+	kb_register_set intact = 0;
 
+	/* In 3.15 it is for the caller to look at what is resumed. */
+	if (finder->minor >= 15 && finder->out->oparg.number != KB_REGISTER_NONE)
+		intact = KB_REGISTER_BIT(finder->out->oparg.number);
 	for (size_t i = 0; i < sizeof(resumes) / sizeof(resumes[0]); i++)
-		add_handler(finder, KB_EVAL_ENTRY, resumes[i], 0);
+		add_handler(finder, KB_EVAL_ENTRY, resumes[i], intact);
 	if (!finder->out->n)
 		return kb_unsupported("its eval loop has no code for RESUME");
 	KB_TRY(add_exits(finder));
@@ -375,7 +395,7 @@ static const struct {
 
 /* Two handlers that find it in the same register are right about all of them: jumps go from
  * each to each. */
-static bool find_registers(struct finder *finder)
+static void find_registers(struct finder *finder)
 {
 	struct kb_eval_probes *out = finder->out;
 	const uint64_t *target = out->targets.target;
@@ -390,10 +410,9 @@ static bool find_registers(struct finder *finder)
 	if (pop == KB_REGISTER_NONE || pop != fast || load.number == KB_REGISTER_NONE ||
 	    load.number != store.number || load.memory != store.memory ||
 	    load.displacement != store.displacement)
-		return false;
+		return;
 	out->stack_pointer = (int8_t)pop;
 	out->oparg = load;
-	return true;
 }
 
 static void add_c_calls(struct finder *finder)
@@ -404,7 +423,7 @@ static void add_c_calls(struct finder *finder)
 
 	if (out->c_calls_missing)
 		return;
-	if (!find_registers(finder)) {
+	if (out->stack_pointer == KB_REGISTER_NONE) {
 		out->c_calls_missing = "the registers of the eval loop were not found";
 		return;
 	}
@@ -437,6 +456,8 @@ static struct kb_error *find(struct finder *finder)
 		out->c_calls_missing = "the table of the instructions was not found";
 	kb_error__destroy(err);
 	KB_TRY(read_code(finder));
+	if (out->has_targets)
+		find_registers(finder);
 	if (finder->minor >= 11) {
 		KB_TRY(add_instructions(finder));
 	} else {
@@ -457,6 +478,7 @@ struct kb_error *kb_eval_probes__find(const struct kb_elf_file *elf,
 				      .oparg.number = KB_REGISTER_NONE };
 	struct finder finder = { .elf = elf,
 				 .minor = image->version_hex >> 16 & 0xff,
+				 .tstate_frame = image->layout.tstate_frame,
 				 .out = &out };
 	struct kb_error *err;
 	uint32_t fp;

@@ -23,6 +23,10 @@
  * - Up to 3.10 the function is also entered, and left without an exit, by what is the
  *   RecursionError itself.
  * - 3.15: RESUME with (oparg & 7) == 4 follows the creation of a generator, and begins nothing.
+ * - A frame may end that never began: the interpreter's own, which __init__() is called from
+ *   (3.12 and later), and generators that were never started.
+ * - 3.11, 3.12: an instruction that was just specialized is executed again: two C calls of
+ *   different opcodes in a row, of the same frame, instruction and callable.
  */
 enum kb_eval_role {
 	KB_EVAL_ENTRY,	/* a frame begins, or a generator's goes on */
@@ -57,8 +61,8 @@ struct kb_eval_probe {
 	struct kb_eval_callable callable;
 };
 
-/* 3.15 has 4 + 1 + 3 + 21. */
-#define KB_EVAL_PROBES_MAX 48
+/* 3.15 has 27. */
+#define KB_EVAL_PROBES_MAX 64
 #define KB_EVAL_RANGES_MAX 8
 
 struct kb_eval_probes {
@@ -68,8 +72,8 @@ struct kb_eval_probes {
 	const char *exits_missing;
 	/* Why C calls are; NULL: they are there. */
 	const char *c_calls_missing;
-	/* At KB_EVAL_C_CALL: the register with the stack pointer of the loop, and the argument
-	 * of the instruction (4 bytes). */
+	/* At KB_EVAL_C_CALL: the register with the stack pointer of the loop, and the argument of
+	 * the instruction (4 bytes; in 3.15 at KB_EVAL_ENTRY too). KB_REGISTER_NONE: not found. */
 	int8_t stack_pointer;
 	struct kb_code_place oparg;
 	bool has_targets; /* the table was needed, or found anyway */
