@@ -10,5 +10,6 @@
 #include "keelback/format.h"
 #include "keelback/inspect.h"
 #include "keelback/dump.h"
+#include "keelback/calls.h"
 
 #endif
