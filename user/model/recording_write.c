@@ -7,7 +7,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include "base/array.h"
 #include "base/error.h"
 #include "base/varint.h"
 #include "model/private.h"
@@ -24,19 +23,13 @@ struct thread_texts {
 	int32_t ns_tid;
 };
 
-/* What was written of a table whose entries can change: one element each, all zero before. */
-struct shadow {
-	void *elements;
-	uint32_t n, capacity;
-};
-
 struct kb_recording_writer {
 	struct kb_section_writer sections;
 	uint32_t n_strings, n_functions, n_frames, n_nodes, n_moments;
-	struct shadow processes;	  /* of struct process_texts */
-	struct shadow threads;		  /* of struct thread_texts */
-	struct shadow samples;		  /* of uint64_t, their counts */
-	struct kb_buf meta, mode, ledger; /* as last written */
+	struct kb_section_shadow processes; /* of struct process_texts */
+	struct kb_section_shadow threads;   /* of struct thread_texts */
+	struct kb_section_shadow samples;   /* of uint64_t, their counts */
+	struct kb_buf meta, mode, ledger;   /* as last written */
 };
 
 /* ---- tables: each function appends entry id of a table to writer->sections.raw, or nothing when
@@ -174,40 +167,27 @@ static void encode_moment(struct kb_recording_writer *writer, const struct kb_pr
 	kb_varint__put(&writer->sections.raw, moment->flags);
 }
 
-/* Entries from..n, in as many sections as needed. With ids, each section begins with the id of its
- * first entry. */
+struct table {
+	struct kb_recording_writer *writer;
+	const struct kb_profile *profile;
+	encode_fn encode;
+};
+
+static void encode_entry(void *context, uint32_t id)
+{
+	const struct table *table = context;
+
+	table->encode(table->writer, table->profile, id);
+}
+
 static struct kb_error *write_table(struct kb_recording_writer *writer,
 				    const struct kb_profile *profile, enum kb_section_type type,
 				    bool ids, uint32_t from, uint32_t n, encode_fn encode)
 {
-	while (from < n) {
-		size_t empty;
+	struct table table = { writer, profile, encode };
 
-		if (ids)
-			kb_varint__put(&writer->sections.raw, from);
-		empty = writer->sections.raw.size;
-		for (; from < n && writer->sections.raw.size < KB_SECTION_RAW_TARGET; from++)
-			encode(writer, profile, from);
-		if (writer->sections.raw.size > empty || writer->sections.raw.failed)
-			KB_TRY(kb_section_writer__emit(&writer->sections, type));
-		kb_buf__clear(&writer->sections.raw);
-	}
-	return NULL;
-}
-
-static struct kb_error *extend(struct shadow *shadow, uint32_t n, size_t element_size)
-{
-	void *moved;
-
-	if (n <= shadow->n)
-		return NULL;
-	moved = kb_array__grow(shadow->elements, &shadow->capacity, n, element_size, UINT32_MAX);
-	if (!moved)
-		return kb_error__no_memory();
-	shadow->elements = moved;
-	memset((char *)moved + shadow->n * element_size, 0, (n - shadow->n) * element_size);
-	shadow->n = n;
-	return NULL;
+	return kb_section_writer__table(&writer->sections, type, ids, from, n, encode_entry,
+					&table);
 }
 
 /* A table that only grows: what is new in it. */
@@ -288,9 +268,10 @@ static struct kb_error *write_ledger(struct kb_recording_writer *writer,
 
 static struct kb_error *write_tables(struct kb_recording_writer *w, const struct kb_profile *p)
 {
-	KB_TRY(extend(&w->processes, p->n_processes, sizeof(struct process_texts)));
-	KB_TRY(extend(&w->threads, p->n_threads, sizeof(struct thread_texts)));
-	KB_TRY(extend(&w->samples, p->tree.n_samples, sizeof(uint64_t)));
+	KB_TRY(kb_section_shadow__extend(&w->processes, p->n_processes,
+					 sizeof(struct process_texts)));
+	KB_TRY(kb_section_shadow__extend(&w->threads, p->n_threads, sizeof(struct thread_texts)));
+	KB_TRY(kb_section_shadow__extend(&w->samples, p->tree.n_samples, sizeof(uint64_t)));
 	KB_TRY(write_new(w, p, KB_SECTION_STRINGS, &w->n_strings, kb_strpool__count(p->strings),
 			 encode_string));
 	KB_TRY(write_meta(w, p));

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <zlib.h>
+#include "base/array.h"
 #include "base/error.h"
 #include "base/varint.h"
 #include "model/section_writer.h"
@@ -120,6 +121,41 @@ struct kb_error *kb_section_writer__end(struct kb_section_writer *writer, uint64
 	KB_TRY(kb_section_writer__emit(writer, KB_SECTION_END));
 	writer->finished = true;
 	return kb_section_writer__flush(writer);
+}
+
+struct kb_error *kb_section_writer__table(struct kb_section_writer *writer,
+					  enum kb_section_type type, bool ids, uint32_t from,
+					  uint32_t n, kb_section_encode_fn encode, void *context)
+{
+	while (from < n) {
+		size_t empty;
+
+		if (ids)
+			kb_varint__put(&writer->raw, from);
+		empty = writer->raw.size;
+		for (; from < n && writer->raw.size < KB_SECTION_RAW_TARGET; from++)
+			encode(context, from);
+		if (writer->raw.size > empty || writer->raw.failed)
+			KB_TRY(kb_section_writer__emit(writer, type));
+		kb_buf__clear(&writer->raw);
+	}
+	return NULL;
+}
+
+struct kb_error *kb_section_shadow__extend(struct kb_section_shadow *shadow, uint32_t n,
+					   size_t element_size)
+{
+	void *moved;
+
+	if (n <= shadow->n)
+		return NULL;
+	moved = kb_array__grow(shadow->elements, &shadow->capacity, n, element_size, UINT32_MAX);
+	if (!moved)
+		return kb_error__no_memory();
+	shadow->elements = moved;
+	memset((char *)moved + shadow->n * element_size, 0, (n - shadow->n) * element_size);
+	shadow->n = n;
+	return NULL;
 }
 
 void kb_section_writer__put_real(struct kb_section_writer *writer, double value)

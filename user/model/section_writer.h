@@ -40,6 +40,23 @@ struct kb_error *kb_section_writer__flush(struct kb_section_writer *writer);
 /* The end section, with the sum that readers check. */
 struct kb_error *kb_section_writer__end(struct kb_section_writer *writer, uint64_t total);
 
+/*
+ * Entries from..n of a table, in as many sections as needed. With ids, each section begins with the
+ * id of its first entry. encode appends an entry to raw, or nothing when that is written already.
+ */
+typedef void (*kb_section_encode_fn)(void *context, uint32_t id);
+struct kb_error *kb_section_writer__table(struct kb_section_writer *writer,
+					  enum kb_section_type type, bool ids, uint32_t from,
+					  uint32_t n, kb_section_encode_fn encode, void *context);
+
+/* What was written of a table whose entries can change: one element each, all zero before. */
+struct kb_section_shadow {
+	void *elements;
+	uint32_t n, capacity;
+};
+struct kb_error *kb_section_shadow__extend(struct kb_section_shadow *shadow, uint32_t n,
+					   size_t element_size);
+
 /* 8 bytes, little-endian. */
 void kb_section_writer__put_real(struct kb_section_writer *writer, double value);
 
