@@ -11,5 +11,6 @@
 #include "keelback/inspect.h"
 #include "keelback/dump.h"
 #include "keelback/calls.h"
+#include "keelback/calls_format.h"
 
 #endif
