@@ -41,13 +41,13 @@ endif
 
 # ---------------------------------------------------------------- flags
 
-PKGS := libbpf libelf libdw liblzma zlib libzstd capstone json-c libprotobuf-c
+PKGS := libbpf libelf libdw liblzma zlib libzstd capstone json-c libprotobuf-c libpcre2-8
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 # Without a pkg-config file.
 OTHER_LIBS := -liberty -lm
-# Only of the program: the live view.
-TUI_LIBS   = $(shell pkg-config --libs ncursesw 2>/dev/null)
+# Only of the program: the live view, the browser of statistics.
+TUI_LIBS   = $(shell pkg-config --libs ncursesw libedit 2>/dev/null)
 
 OPT ?= -O2
 WARN := -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wshadow \

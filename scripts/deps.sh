@@ -11,7 +11,7 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 # libclang-rt-dev has the sanitizers and libFuzzer of whatever clang is the default one.
 build_packages=(gcc libc6-dev make pkg-config clang llvm libbpf-dev bpftool libelf-dev libdw-dev liblzma-dev libiberty-dev
 	libcapstone-dev libjson-c-dev uthash-dev zlib1g-dev libzstd-dev
-	libncurses-dev libprotobuf-c-dev protobuf-c-compiler python3)
+	libncurses-dev libedit-dev libpcre2-dev libprotobuf-c-dev protobuf-c-compiler python3)
 test_packages=(libcmocka-dev libclang-rt-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 	debootstrap debian-archive-keyring runc crun chromium chromium-driver tmux golang-go
 	python3-greenlet jq git linux-perf)

@@ -10,5 +10,7 @@
 #include "keelback/format.h"
 #include "keelback/inspect.h"
 #include "keelback/dump.h"
+#include "keelback/calls.h"
+#include "keelback/calls_format.h"
 
 #endif

@@ -152,7 +152,7 @@ static void test_marshal_bytes(void **state)
 	assert_int_equal(kb_marshal__string(&marshal, "a"), 1);
 	kb_marshal__int(&marshal, INT32_MAX);
 	kb_marshal__ref(&marshal, 0);
-	kb_marshal__int(&marshal, (uint64_t)INT32_MAX + 1);
+	kb_marshal__count(&marshal, (uint64_t)INT32_MAX + 1);
 	kb_marshal__float(&marshal, 0.5);
 	kb_marshal__dict_end(&marshal);
 	fclose(marshal.stream);

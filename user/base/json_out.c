@@ -23,6 +23,14 @@ void kb_json_out__open(struct kb_json_out *out, const char *name, char bracket)
 	out->comma = false;
 }
 
+void kb_json_out__open_keyed(struct kb_json_out *out, const char *key, char bracket)
+{
+	begin_value(out, NULL);
+	kb_text__write_json_data(out->stream, key);
+	fprintf(out->stream, ":%c", bracket);
+	out->comma = false;
+}
+
 void kb_json_out__close(struct kb_json_out *out, char bracket)
 {
 	putc(bracket, out->stream);
@@ -65,6 +73,12 @@ void kb_json_out__real(struct kb_json_out *out, const char *name, double value)
 {
 	begin_value(out, name);
 	fprintf(out->stream, "%.15g", isfinite(value) ? value : 0);
+}
+
+void kb_json_out__fixed(struct kb_json_out *out, const char *name, double value, int decimals)
+{
+	begin_value(out, name);
+	fprintf(out->stream, "%.*f", decimals, isfinite(value) ? value : 0);
 }
 
 void kb_json_out__bool(struct kb_json_out *out, const char *name, bool value)

@@ -22,6 +22,9 @@ struct kb_json_out {
 void kb_json_out__open(struct kb_json_out *out, const char *name, char bracket);
 void kb_json_out__close(struct kb_json_out *out, char bracket);
 
+/* The same for a member whose key is text of any origin. */
+void kb_json_out__open_keyed(struct kb_json_out *out, const char *key, char bracket);
+
 void kb_json_out__text(struct kb_json_out *out, const char *name, const char *text);
 void kb_json_out__textf(struct kb_json_out *out, const char *name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -29,6 +32,8 @@ void kb_json_out__uint(struct kb_json_out *out, const char *name, uint64_t value
 void kb_json_out__int(struct kb_json_out *out, const char *name, int64_t value);
 /* 15 significant digits; what JSON has no number for is 0. */
 void kb_json_out__real(struct kb_json_out *out, const char *name, double value);
+/* With so many decimals. */
+void kb_json_out__fixed(struct kb_json_out *out, const char *name, double value, int decimals);
 void kb_json_out__bool(struct kb_json_out *out, const char *name, bool value);
 void kb_json_out__null(struct kb_json_out *out, const char *name);
 /* An index into a table; null for UINT32_MAX, which is none. */

@@ -19,6 +19,8 @@ static const struct kb_command commands[] = {
 	  kb_command__convert },
 	{ "diff", "Compare two recordings, function by function or as a flame graph",
 	  kb_command__diff },
+	{ "stats", "Browse and combine call statistics, as Python's pstats does",
+	  kb_command__stats },
 	{ "dump", "Where is it now? The stacks of all threads of running programs",
 	  kb_command__dump },
 	{ "ps", "List Python processes, and whether keelback works on them", kb_command__ps },

@@ -21,6 +21,7 @@
 #include "base/strpool.h"
 #include "base/text.h"
 #include "format/call_costs.h"
+#include "format/callgrind_name.h"
 #include "format/writers.h"
 
 #define ALL	     "(all)"
@@ -127,42 +128,24 @@ static const char *file_of(const struct kb_function_info *info)
 
 /* ---------------------------------------------------------------- lines */
 
-static void write_name(const char *name, FILE *stream)
-{
-	putc(' ', stream);
-	kb_text__write_field(stream, name, "");
-}
-
-static void write_pooled(const char *key, struct kb_strpool *pool, const char *text, FILE *stream)
-{
-	uint32_t known = kb_strpool__count(pool), id = kb_strpool__add(pool, text, strlen(text));
-
-	if (id == KB_STRPOOL_NONE) /* of another file it would be wrong */
-		return;
-	fprintf(stream, "%s=(%" PRIu32 ")", key, id + 1);
-	if (id >= known)
-		write_name(text, stream);
-	putc('\n', stream);
-}
-
 static void write_function_name(const struct callgrind *grind, uint32_t function)
 {
 	const struct kb_function_info *info = info_of(grind, function);
 	const struct kb_label *label;
 
 	if (info) {
-		write_name(*info->name ? info->name : "?", grind->stream);
+		kb_callgrind_name__write(*info->name ? info->name : "?", grind->stream);
 		if (grind->shared_name[function] && info->first_line > 0)
 			fprintf(grind->stream, ":%" PRId32, info->first_line);
 		return;
 	}
 	if (function == grind->all) {
-		write_name(ALL, grind->stream);
+		kb_callgrind_name__write(ALL, grind->stream);
 		return;
 	}
 	label = &grind->tree->labels[grind->label_of_function[function]];
 	fprintf(grind->stream, " %s%" PRId32, kb_label__group(label), label->number);
-	write_name(label->name, grind->stream);
+	kb_callgrind_name__write(label->name, grind->stream);
 }
 
 /* Object, file and function; as a callee the keys begin with c. */
@@ -170,8 +153,10 @@ static void write_function(struct callgrind *grind, uint32_t function, bool call
 {
 	const struct kb_function_info *info = info_of(grind, function);
 
-	write_pooled(callee ? "cob" : "ob", grind->objects, object_of(info), grind->stream);
-	write_pooled(callee ? "cfi" : "fl", grind->files, file_of(info), grind->stream);
+	kb_callgrind_name__write_pooled(callee ? "cob" : "ob", grind->objects, object_of(info),
+					grind->stream);
+	kb_callgrind_name__write_pooled(callee ? "cfi" : "fl", grind->files, file_of(info),
+					grind->stream);
 	fprintf(grind->stream, "%s=(%" PRIu32 ")", callee ? "cfn" : "fn", function + 1);
 	if (!grind->named[function])
 		write_function_name(grind, function);
@@ -232,11 +217,11 @@ static void write_header(const struct callgrind *grind)
 	FILE *stream = grind->stream;
 
 	fputs("# callgrind format\nversion: 1\ncreator: keelback", stream);
-	write_name(meta->version, stream);
+	kb_callgrind_name__write(meta->version, stream);
 	if (kb_profile__n_processes(grind->profile) == 1)
 		fprintf(stream, "\npid: %" PRId32, kb_profile__process(grind->profile, 0)->pid);
 	fputs("\ncmd:", stream);
-	write_name(*meta->target ? meta->target : "?", stream);
+	kb_callgrind_name__write(*meta->target ? meta->target : "?", stream);
 	fputs("\npart: 1\n"
 	      "desc: Calls: not counted, calls= is 1 everywhere; costs are from samples\n",
 	      stream);

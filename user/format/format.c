@@ -82,13 +82,17 @@ static bool has_ending(const char *name, const char *endings)
 	return false;
 }
 
-const struct kb_format *kb_format__by_path(const char *path)
+bool kb_writers__chooses(const char *path, const char *endings)
 {
 	const char *slash = strrchr(path, '/');
-	const char *name = slash ? slash + 1 : path;
 
+	return has_ending(slash ? slash + 1 : path, endings);
+}
+
+const struct kb_format *kb_format__by_path(const char *path)
+{
 	for (size_t i = 0; i < TABLE_ROWS; i++)
-		if (has_ending(name, table[i].format.endings))
+		if (kb_writers__chooses(path, table[i].format.endings))
 			return &table[i].format;
 	return NULL;
 }

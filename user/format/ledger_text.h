@@ -3,7 +3,7 @@
 #define KB_FORMAT_LEDGER_TEXT_H
 
 #include <stdio.h>
-#include "keelback/profile.h"
+#include "keelback/calls.h"
 
 /*
  * The ledger for people:
@@ -16,5 +16,6 @@
  * Every failure and note that is not 0 has its line.
  */
 void kb_ledger_text__write(const struct kb_profile *profile, FILE *stream);
+void kb_ledger_text__write_calls(const struct kb_calls *calls, FILE *stream);
 
 #endif

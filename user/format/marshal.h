@@ -16,7 +16,8 @@ struct kb_marshal {
 	uint32_t n_refs; /* objects that can be referred to */
 };
 
-void kb_marshal__int(struct kb_marshal *marshal, uint64_t value);
+void kb_marshal__int(struct kb_marshal *marshal, int32_t value);
+void kb_marshal__count(struct kb_marshal *marshal, uint64_t value);
 void kb_marshal__float(struct kb_marshal *marshal, double value);
 /* Bytes that are not UTF-8 are replaced. Returns the reference of the string. */
 uint32_t kb_marshal__string(struct kb_marshal *marshal, const char *text);

@@ -2,19 +2,12 @@
 /*
  * pprof's profile.proto, gzipped, as `go tool pprof` and what else knows the format read it.
  *
- * The messages are packed by protobuf-c from code that protoc-c generates of pprof.proto. A profile
- * is not built as one message, which would take a hundred times the memory of its samples: messages
- * that stand one behind the other are one message whose repeated fields are joined (Protocol
- * Buffers, Encoding, "Last One Wins"), so each sample, location and function is packed as a Profile
- * with nothing else in it.
- *
  * A place is a frame of the profile, or a process or a thread that stands at the root when
  * that was asked for. A location is a place in a mapping: Python code has one for
  * each version of Python, native code one for each ELF file.
  */
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/array.h"
@@ -22,15 +15,13 @@
 #include "base/error.h"
 #include "base/strpool.h"
 #include "base/text.h"
-#include "format/gzip.h"
 #include "format/label.h"
 #include "format/pair_index.h"
+#include "format/pprof_parts.h"
 #include "format/writers.h"
-#include "pprof.pb-c.h"
 
 #define KERNEL_MAPPING "[kernel.kallsyms]"
 #define STRING_BYTES   (1u << 30) /* of all text; the profile holds a quarter of it */
-#define STRINGS	       (1u << 24)
 #define MAPPINGS       (1u << 20)
 #define TYPES	       2
 #define LABELS_MAX     6
@@ -38,8 +29,7 @@
 struct pprof {
 	const struct kb_profile *profile;
 	const struct kb_format_opts *opts;
-	struct kb_gzip *gzip;
-	struct kb_strpool *strings;
+	struct kb_pprof_parts parts;
 	struct kb_strpool *mappings;	 /* by file name; the id of one is 1 + its id there */
 	uint32_t n_python;		 /* of Python code, the first of them */
 	uint32_t *mapping_of_process;	 /* of its Python code */
@@ -47,97 +37,8 @@ struct pprof {
 	bool *function_used;		 /* of the profile */
 	uint64_t *path;			 /* location ids of a stack */
 	uint32_t path_capacity;
-	uint8_t *packed;
-	uint32_t packed_capacity;
-	bool counted, timed;  /* which values a sample has */
-	struct kb_error *err; /* the first; what follows does nothing */
+	bool counted, timed; /* which values a sample has */
 };
-
-static void no_memory(struct pprof *pprof)
-{
-	if (!pprof->err)
-		pprof->err = kb_error__no_memory();
-}
-
-static bool is_printable(const char *text)
-{
-	uint32_t code_point;
-
-	while ((code_point = kb_text__next(&text)))
-		if (!kb_text__is_printable(code_point))
-			return false;
-	return true;
-}
-
-static int64_t intern(struct pprof *pprof, const char *text)
-{
-	uint32_t id = kb_strpool__add(pprof->strings, text, strlen(text));
-
-	if (id != KB_STRPOOL_NONE)
-		return id;
-	no_memory(pprof);
-	return 0;
-}
-
-/* The index of a text in the string table. pprof prints names as they are, terminals included. */
-static int64_t string(struct pprof *pprof, const char *text)
-{
-	char *printable = NULL;
-	size_t size;
-	FILE *stream;
-	int64_t id = 0;
-
-	if (is_printable(text))
-		return intern(pprof, text);
-	stream = open_memstream(&printable, &size);
-	if (stream) {
-		kb_text__write(stream, text);
-		if (fclose(stream) == 0)
-			id = intern(pprof, printable);
-	}
-	free(printable);
-	return id;
-}
-
-static int64_t stringf(struct pprof *pprof, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static int64_t stringf(struct pprof *pprof, const char *format, ...)
-{
-	char *text = NULL;
-	va_list args;
-	int64_t id;
-	int size;
-
-	va_start(args, format);
-	size = vasprintf(&text, format, args);
-	va_end(args);
-	if (size < 0) {
-		no_memory(pprof);
-		return 0;
-	}
-	id = string(pprof, text);
-	free(text);
-	return id;
-}
-
-static void write_part(struct pprof *pprof, const KbPprof__Profile *part)
-{
-	size_t size = kb_pprof__profile__get_packed_size(part);
-	uint8_t *packed;
-
-	if (pprof->err)
-		return;
-	packed = size > UINT32_MAX ? NULL
-				   : kb_array__grow(pprof->packed, &pprof->packed_capacity,
-						    (uint32_t)size, 1, UINT32_MAX);
-	if (!packed && size) {
-		no_memory(pprof);
-		return;
-	}
-	pprof->packed = packed;
-	kb_gzip__write(pprof->gzip, packed, kb_pprof__profile__pack(part, packed));
-}
 
 /* ---------------------------------------------------------------- places */
 
@@ -157,7 +58,7 @@ static uint32_t mapping(struct pprof *pprof, const char *file)
 
 	if (id != KB_STRPOOL_NONE)
 		return id + 1;
-	no_memory(pprof);
+	kb_pprof_parts__no_memory(&pprof->parts);
 	return 0;
 }
 
@@ -169,7 +70,7 @@ static void map_processes(struct pprof *pprof)
 		char *name;
 
 		if (asprintf(&name, *version ? "python %s" : "python", version) < 0) {
-			no_memory(pprof);
+			kb_pprof_parts__no_memory(&pprof->parts);
 			return;
 		}
 		pprof->mapping_of_process[i] = mapping(pprof, name);
@@ -183,8 +84,8 @@ static uint64_t location(struct pprof *pprof, uint32_t place, uint32_t in_mappin
 	struct kb_pair pair = { place, in_mapping };
 	uint32_t id = 0;
 
-	if (!pprof->err)
-		pprof->err = kb_pair_index__add(pprof->locations, pair, &id);
+	if (!pprof->parts.err)
+		pprof->parts.err = kb_pair_index__add(pprof->locations, pair, &id);
 	return (uint64_t)id + 1;
 }
 
@@ -214,7 +115,7 @@ static void push(struct pprof *pprof, size_t *depth, uint64_t id)
 					sizeof(*path), UINT32_MAX);
 
 	if (!path) {
-		no_memory(pprof);
+		kb_pprof_parts__no_memory(&pprof->parts);
 		return;
 	}
 	pprof->path = path;
@@ -249,7 +150,8 @@ static void add_text_label(struct pprof *pprof, KbPprof__Sample *sample, const c
 			   const char *text)
 {
 	if (*text)
-		add_label(sample, string(pprof, key), string(pprof, text), 0);
+		add_label(sample, kb_pprof_parts__string(&pprof->parts, key),
+			  kb_pprof_parts__string(&pprof->parts, text), 0);
 }
 
 static const struct kb_frame_info *leaf_of(const struct kb_profile *profile,
@@ -258,17 +160,12 @@ static const struct kb_frame_info *leaf_of(const struct kb_profile *profile,
 	return kb_profile__frame(profile, kb_profile__nodes(profile)[sample->node].frame);
 }
 
-static int64_t clamp(uint64_t count)
-{
-	return count < INT64_MAX ? (int64_t)count : INT64_MAX;
-}
-
 static int64_t nanoseconds(const struct pprof *pprof, uint64_t count)
 {
 	double ns = kb_profile__seconds(pprof->profile, count) * KB_NS_PER_SECOND;
 
 	if (kb_profile__meta(pprof->profile)->unit == KB_UNIT_NS)
-		return clamp(count);
+		return kb_pprof_parts__number(count);
 	return ns < 9e18 ? llround(ns) : INT64_MAX;
 }
 
@@ -287,14 +184,14 @@ static void write_sample(struct pprof *pprof, const struct kb_sample *sample)
 	message.location_id = pprof->path;
 	message.value = values;
 	if (pprof->counted)
-		values[message.n_value++] = clamp(sample->count);
+		values[message.n_value++] = kb_pprof_parts__number(sample->count);
 	if (pprof->timed)
 		values[message.n_value++] = nanoseconds(pprof, sample->count);
 	for (size_t i = 0; i < LABELS_MAX; i++)
 		label_list[i] = &labels[i];
 	message.label = label_list;
-	add_label(&message, string(pprof, "pid"), 0, process->pid);
-	add_label(&message, string(pprof, "tid"), 0, thread->tid);
+	add_label(&message, kb_pprof_parts__string(&pprof->parts, "pid"), 0, process->pid);
+	add_label(&message, kb_pprof_parts__string(&pprof->parts, "tid"), 0, thread->tid);
 	add_text_label(pprof, &message, "process", process->comm);
 	add_text_label(pprof, &message, "thread", kb_label__of_thread(thread).name);
 	add_text_label(pprof, &message, "python", process->python);
@@ -303,27 +200,10 @@ static void write_sample(struct pprof *pprof, const struct kb_sample *sample)
 	kb_pprof__profile__init(&part);
 	part.n_sample = 1;
 	part.sample = &list;
-	write_part(pprof, &part);
+	kb_pprof_parts__write(&pprof->parts, &part);
 }
 
 /* ---------------------------------------------------------------- tables */
-
-static void write_function(struct pprof *pprof, uint64_t id, int64_t name, int64_t file,
-			   int32_t line)
-{
-	KbPprof__Function function, *list = &function;
-	KbPprof__Profile part;
-
-	kb_pprof__function__init(&function);
-	function.id = id;
-	function.name = name;
-	function.filename = file;
-	function.start_line = line > 0 ? line : 0;
-	kb_pprof__profile__init(&part);
-	part.n_function = 1;
-	part.function = &list;
-	write_part(pprof, &part);
-}
 
 static void write_functions(struct pprof *pprof)
 {
@@ -333,9 +213,11 @@ static void write_functions(struct pprof *pprof)
 		const char *file = info->kind == KB_FRAME_PYTHON ? info->file : "";
 
 		if (pprof->function_used[i])
-			write_function(pprof, (uint64_t)i + 1,
-				       string(pprof, *info->name ? info->name : "?"),
-				       string(pprof, file), info->first_line);
+			kb_pprof_parts__function(
+				&pprof->parts, (uint64_t)i + 1,
+				kb_pprof_parts__string(&pprof->parts,
+						       *info->name ? info->name : "?"),
+				kb_pprof_parts__string(&pprof->parts, file), info->first_line);
 	}
 }
 
@@ -349,15 +231,16 @@ static uint64_t write_group_function(struct pprof *pprof, uint32_t place)
 		const struct kb_process_info *process =
 			kb_profile__process(pprof->profile, place - place_of_process(pprof, 0));
 
-		name = stringf(pprof, "process %" PRId32 " %s", process->pid, process->comm);
+		name = kb_pprof_parts__stringf(&pprof->parts, "process %" PRId32 " %s",
+					       process->pid, process->comm);
 	} else {
 		const struct kb_thread_info *thread =
 			kb_profile__thread(pprof->profile, place - place_of_thread(pprof, 0));
 
-		name = stringf(pprof, "thread %" PRId32 " %s", thread->tid,
-			       kb_label__of_thread(thread).name);
+		name = kb_pprof_parts__stringf(&pprof->parts, "thread %" PRId32 " %s", thread->tid,
+					       kb_label__of_thread(thread).name);
 	}
-	write_function(pprof, id, name, 0, 0);
+	kb_pprof_parts__function(&pprof->parts, id, name, 0, 0);
 	return id;
 }
 
@@ -385,7 +268,7 @@ static void write_location(struct pprof *pprof, uint32_t id)
 	kb_pprof__profile__init(&part);
 	part.n_location = 1;
 	part.location = &list;
-	write_part(pprof, &part);
+	kb_pprof_parts__write(&pprof->parts, &part);
 }
 
 static void write_mapping(struct pprof *pprof, uint32_t id)
@@ -395,72 +278,62 @@ static void write_mapping(struct pprof *pprof, uint32_t id)
 
 	kb_pprof__mapping__init(&message);
 	message.id = (uint64_t)id + 1;
-	message.filename = string(pprof, kb_strpool__at(pprof->mappings, id));
+	message.filename =
+		kb_pprof_parts__string(&pprof->parts, kb_strpool__at(pprof->mappings, id));
 	message.has_functions = true;
 	message.has_filenames = message.has_line_numbers = id < pprof->n_python;
 	kb_pprof__profile__init(&part);
 	part.n_mapping = 1;
 	part.mapping = &list;
-	write_part(pprof, &part);
+	kb_pprof_parts__write(&pprof->parts, &part);
 }
 
 static void write_tables(struct pprof *pprof)
 {
-	for (uint32_t i = 0; i < kb_pair_index__count(pprof->locations) && !pprof->err; i++)
+	for (uint32_t i = 0; i < kb_pair_index__count(pprof->locations) && !pprof->parts.err; i++)
 		write_location(pprof, i);
 	write_functions(pprof);
-	for (uint32_t i = 0; i < kb_strpool__count(pprof->mappings) && !pprof->err; i++)
+	for (uint32_t i = 0; i < kb_strpool__count(pprof->mappings) && !pprof->parts.err; i++)
 		write_mapping(pprof, i);
 }
 
 /* ---------------------------------------------------------------- head */
 
-static KbPprof__ValueType value_type(struct pprof *pprof, const char *type, const char *unit)
-{
-	KbPprof__ValueType value;
-
-	kb_pprof__value_type__init(&value);
-	value.type = string(pprof, type);
-	value.unit = string(pprof, unit);
-	return value;
-}
-
-static void write_comment(struct pprof *pprof, int64_t text)
-{
-	KbPprof__Profile part;
-
-	kb_pprof__profile__init(&part);
-	part.n_comment = 1;
-	part.comment = &text;
-	write_part(pprof, &part);
-}
-
 static void write_comments(struct pprof *pprof)
 {
 	const struct kb_profile_meta *meta = kb_profile__meta(pprof->profile);
 
-	write_comment(pprof, stringf(pprof, "keelback %s: %s on %s, Linux %s", meta->version,
-				     meta->target, meta->host, meta->kernel));
-	write_comment(pprof, stringf(pprof, "samples attempted: %" PRIu64,
-				     kb_profile__attempted(pprof->profile)));
+	kb_pprof_parts__comment(
+		&pprof->parts,
+		kb_pprof_parts__stringf(&pprof->parts, "keelback %s: %s on %s, Linux %s",
+					meta->version, meta->target, meta->host, meta->kernel));
+	kb_pprof_parts__comment(
+		&pprof->parts, kb_pprof_parts__stringf(&pprof->parts, "samples attempted: %" PRIu64,
+						       kb_profile__attempted(pprof->profile)));
 	for (size_t i = 0; i < kb_profile__n_ledger(pprof->profile); i++) {
 		struct kb_ledger_entry entry = kb_profile__ledger(pprof->profile, i);
 
 		if (entry.count)
-			write_comment(pprof,
-				      stringf(pprof, "%s%s: %" PRIu64, entry.note ? "note " : "",
-					      entry.name, entry.count));
+			kb_pprof_parts__comment(&pprof->parts,
+						kb_pprof_parts__stringf(&pprof->parts,
+									"%s%s: %" PRIu64,
+									entry.note ? "note " : "",
+									entry.name, entry.count));
 	}
 	if (meta->incomplete)
-		write_comment(pprof, string(pprof, "incomplete: the recording was cut off"));
+		kb_pprof_parts__comment(
+			&pprof->parts,
+			kb_pprof_parts__string(&pprof->parts,
+					       "incomplete: the recording was cut off"));
 }
 
 static void write_head(struct pprof *pprof)
 {
 	const struct kb_profile_meta *meta = kb_profile__meta(pprof->profile);
 	const char *mode = kb_sample_mode__name(meta->mode);
-	KbPprof__ValueType samples = value_type(pprof, "samples", "count");
-	KbPprof__ValueType time = value_type(pprof, mode ? mode : "time", "nanoseconds");
+	KbPprof__ValueType samples = kb_pprof_parts__value_type(&pprof->parts, "samples", "count");
+	KbPprof__ValueType time =
+		kb_pprof_parts__value_type(&pprof->parts, mode ? mode : "time", "nanoseconds");
 	KbPprof__ValueType *types[TYPES];
 	KbPprof__Profile part;
 
@@ -472,53 +345,35 @@ static void write_head(struct pprof *pprof)
 		types[part.n_sample_type++] = &time;
 	part.default_sample_type = types[part.n_sample_type - 1]->type;
 	part.time_nanos = meta->start_unix_ns;
-	part.duration_nanos = clamp(meta->duration_ns);
+	part.duration_nanos = kb_pprof_parts__number(meta->duration_ns);
 	if (pprof->counted && pprof->timed) {
 		part.period_type = &time;
 		part.period = nanoseconds(pprof, 1);
 	}
-	write_part(pprof, &part);
+	kb_pprof_parts__write(&pprof->parts, &part);
 	write_comments(pprof);
-}
-
-/* Last, when everything is in it. */
-static void write_strings(struct pprof *pprof)
-{
-	for (uint32_t i = 0; i < kb_strpool__count(pprof->strings) && !pprof->err; i++) {
-		char *text = (char *)kb_strpool__at(pprof->strings, i);
-		KbPprof__Profile part;
-
-		kb_pprof__profile__init(&part);
-		part.n_string_table = 1;
-		part.string_table = &text;
-		write_part(pprof, &part);
-	}
 }
 
 static void write_profile(struct pprof *pprof, FILE *stream)
 {
 	const struct kb_sample *samples = kb_profile__samples(pprof->profile);
 
-	string(pprof, "");
 	map_processes(pprof);
 	write_head(pprof);
 	for (uint32_t i = 0; i < kb_profile__n_samples(pprof->profile); i++)
-		if (samples[i].count && !pprof->err && !ferror(stream))
+		if (samples[i].count && !pprof->parts.err && !ferror(stream))
 			write_sample(pprof, &samples[i]);
 	write_tables(pprof);
-	write_strings(pprof);
 }
 
 static struct kb_error *create_tables(struct pprof *pprof)
 {
-	pprof->strings = kb_strpool__create(STRING_BYTES, STRINGS);
 	pprof->mappings = kb_strpool__create(STRING_BYTES, MAPPINGS);
 	pprof->mapping_of_process =
 		calloc((size_t)kb_profile__n_processes(pprof->profile) + 1, sizeof(uint32_t));
 	pprof->function_used =
 		calloc((size_t)kb_profile__n_functions(pprof->profile) + 1, sizeof(bool));
-	if (!pprof->strings || !pprof->mappings || !pprof->mapping_of_process ||
-	    !pprof->function_used)
+	if (!pprof->mappings || !pprof->mapping_of_process || !pprof->function_used)
 		return kb_error__no_memory();
 	return kb_pair_index__create(&pprof->locations);
 }
@@ -527,22 +382,20 @@ struct kb_error *kb_pprof__write(const struct kb_profile *profile,
 				 const struct kb_format_opts *opts, FILE *stream)
 {
 	struct pprof pprof = { .profile = profile, .opts = opts };
+	struct kb_error *err;
 
 	pprof.timed = kb_profile__seconds(profile, 1) > 0;
 	pprof.counted = kb_profile__meta(profile)->unit == KB_UNIT_SAMPLES;
-	pprof.err = create_tables(&pprof);
-	if (!pprof.err)
-		pprof.err = kb_gzip__create(stream, &pprof.gzip);
-	if (!pprof.err)
+	pprof.parts.err = create_tables(&pprof);
+	if (!pprof.parts.err)
+		pprof.parts.err = kb_pprof_parts__init(&pprof.parts, stream);
+	if (!pprof.parts.err)
 		write_profile(&pprof, stream);
-	if (pprof.gzip)
-		kb_gzip__finish(pprof.gzip);
-	kb_strpool__destroy(pprof.strings);
+	err = kb_pprof_parts__finish(&pprof.parts);
 	kb_strpool__destroy(pprof.mappings);
 	kb_pair_index__destroy(pprof.locations);
 	free(pprof.mapping_of_process);
 	free(pprof.function_used);
 	free(pprof.path);
-	free(pprof.packed);
-	return pprof.err;
+	return err;
 }

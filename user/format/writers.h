@@ -26,6 +26,9 @@ kb_format_writer kb_jsonl__write;
 kb_format_writer kb_pstats_file__write;
 kb_format_writer kb_recording_file__write;
 
+/* Whether a file's name chooses a format with these endings (struct kb_format). */
+bool kb_writers__chooses(const char *path, const char *endings);
+
 /* Flushes: what went wrong with the stream so far. */
 struct kb_error *kb_writers__check_stream(FILE *stream);
 

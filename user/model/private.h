@@ -6,11 +6,12 @@
 #include "model/code_table.h"
 #include "model/profile.h"
 #include "model/stack_tree.h"
+#include "model/text_pool.h"
 
 /* Inside of a profile, for the files of model/ alone. */
 #define KB_PROFILE_PROCESSES_MAX (1u << 20)
 #define KB_PROFILE_STRINGS_MAX	 (1u << 22)
-#define KB_PROFILE_STRING_MAX	 (64u << 10) /* longer ones are cut; the longest are command lines */
+#define KB_PROFILE_STRING_MAX	 KB_TEXT_POOL_STRING_MAX
 #define KB_PROFILE_STRING_BYTES	 (256u << 20)
 
 struct kb_profile {

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/array.h"
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/text.h"
 #include "model/private.h"
 
 static const struct {
@@ -21,51 +19,9 @@ static const struct {
 
 /* ---- building */
 
-/* Makes *size at most KB_PROFILE_STRING_MAX, without cutting a UTF-8 sequence. */
-static void cut(const char *text, size_t *size)
-{
-	if (*size <= KB_PROFILE_STRING_MAX)
-		return;
-	*size = KB_PROFILE_STRING_MAX;
-	while (*size && ((uint8_t)text[*size] & 0xc0) == 0x80)
-		(*size)--;
-}
-
-static const char *intern_bytes(struct kb_profile *profile, const char *text, size_t size)
-{
-	uint32_t id;
-
-	cut(text, &size);
-	id = kb_strpool__add(profile->strings, text, size);
-	return id == KB_STRPOOL_NONE ? NULL : kb_strpool__at(profile->strings, id);
-}
-
-static const char *intern_repaired(struct kb_profile *profile, const char *text)
-{
-	const char *interned = NULL;
-	char *repaired = NULL;
-	size_t size;
-	FILE *stream = open_memstream(&repaired, &size);
-	bool whole;
-
-	if (!stream)
-		return NULL;
-	kb_text__write_utf8(stream, text);
-	whole = !ferror(stream);
-	if (!fclose(stream) && whole)
-		interned = intern_bytes(profile, repaired, size);
-	free(repaired);
-	return interned;
-}
-
 const char *kb_profile__intern(struct kb_profile *profile, const char *text)
 {
-	size_t size = text ? strlen(text) : 0;
-
-	/* What is not UTF-8 becomes longer: one byte gives three. */
-	if (size && kb_text__utf8_size(text) != size)
-		return intern_repaired(profile, text);
-	return intern_bytes(profile, text, size);
+	return kb_text_pool__intern(profile->strings, text);
 }
 
 struct kb_error *kb_profile__set_meta(struct kb_profile *profile,

@@ -3,7 +3,9 @@
 #define KB_MODEL_RECORDING_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include "keelback/calls.h"
 #include "keelback/error.h"
 #include "keelback/profile.h"
 
@@ -26,7 +28,19 @@ struct kb_error *kb_recording_writer__finish(struct kb_recording_writer *writer,
 					     const struct kb_profile *profile);
 void kb_recording_writer__destroy(struct kb_recording_writer *writer);
 
-/* Reads a whole recording from memory; see kb_profile__load(). name is for messages. */
+#define KB_RECORDING_BYTES_MAX (UINT64_C(4) << 30) /* it is read into memory whole */
+
+/* What a recording is of: one of them is not NULL. */
+struct kb_recorded {
+	struct kb_profile *profile;
+	struct kb_calls *calls;
+};
+/* Reads a whole recording of any kind from memory; see kb_profile__load(). name is for messages. */
+struct kb_error *kb_recording__read_any(const void *bytes, size_t size, const char *name,
+					bool partial, struct kb_recorded *recorded);
+/* The bytes begin as a recording does. */
+bool kb_recording__is(const void *bytes, size_t size);
+/* The same for recordings of samples alone: others are an error. */
 struct kb_error *kb_recording__read(const void *bytes, size_t size, const char *name, bool partial,
 				    struct kb_profile **profile);
 

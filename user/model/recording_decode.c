@@ -4,113 +4,32 @@
  * every count against what is left of the section, and the limits of the profile bound what all
  * sections together can make it allocate.
  */
-#include <endian.h>
 #include <math.h>
 #include <string.h>
 #include "base/array.h"
 #include "base/error.h"
-#include "model/recording_decode.h"
+#include "model/recording_values.h"
 #include "model/recording_format.h"
-
-/* ---- values */
-
-static struct kb_error *cut_short(void)
-{
-	return kb_failed("its contents end within an entry");
-}
-
-static struct kb_error *beyond(const char *what, uint64_t id, uint32_t n)
-{
-	return kb_failed("%s %llu of %u", what, (unsigned long long)id, n);
-}
-
-/* A number that must be below n. */
-static struct kb_error *get_id(struct kb_cursor *cursor, const char *what, uint32_t n, uint32_t *id)
-{
-	uint64_t value = kb_varint__get(cursor);
-
-	if (cursor->failed)
-		return cut_short();
-	if (value >= n)
-		return beyond(what, value, n);
-	*id = (uint32_t)value;
-	return NULL;
-}
-
-static struct kb_error *get_i32(struct kb_cursor *cursor, const char *what, int32_t *number)
-{
-	int64_t value = kb_varint__get_signed(cursor);
-
-	if (cursor->failed)
-		return cut_short();
-	if (value < INT32_MIN || value > INT32_MAX)
-		return kb_failed("%s %lld", what, (long long)value);
-	*number = (int32_t)value;
-	return NULL;
-}
-
-static struct kb_error *get_u64(struct kb_cursor *cursor, uint64_t *number)
-{
-	*number = kb_varint__get(cursor);
-	return cursor->failed ? cut_short() : NULL;
-}
-
-static struct kb_error *get_string(struct kb_decoder *decoder, struct kb_cursor *cursor,
-				   const char **text)
-{
-	uint32_t id;
-
-	KB_TRY(get_id(cursor, "string", decoder->n_strings, &id));
-	*text = decoder->strings[id];
-	return NULL;
-}
-
-/* The id at the start of a section of a table that only grows: sections follow on each other. */
-static struct kb_error *get_first(struct kb_cursor *cursor, uint32_t n)
-{
-	uint64_t first = kb_varint__get(cursor);
-
-	if (cursor->failed)
-		return cut_short();
-	return first == n ? NULL
-			  : kb_failed("first entry is %llu, not %u", (unsigned long long)first, n);
-}
-
-/* What a kb_profile__add function answered against what the recording says. */
-static struct kb_error *check_added(const char *what, uint32_t id, uint32_t expected)
-{
-	if (id == expected)
-		return NULL;
-	if (id == KB_ID_NONE)
-		return kb_failed("more than fit: %s %u", what, expected);
-	return kb_failed("%s %u repeats %u", what, expected, id);
-}
 
 /* ---- sections */
 
 static struct kb_error *decode_meta(struct kb_decoder *decoder, struct kb_cursor *cursor)
 {
 	struct kb_profile_meta meta = { sizeof(meta) };
-	const uint8_t *bytes;
-	uint64_t bits, flags;
+	uint64_t flags;
 	uint32_t clock;
 
-	KB_TRY(get_id(cursor, "clock", KB_CLOCK_TICK + 1, &clock));
-	bytes = kb_cursor__take(cursor, sizeof(bits));
-	if (!bytes)
-		return cut_short();
-	memcpy(&bits, bytes, sizeof(bits));
-	bits = le64toh(bits);
-	memcpy(&meta.rate_hz, &bits, sizeof(bits));
+	KB_TRY(kb_entry__id(cursor, "clock", KB_CLOCK_TICK + 1, &clock));
+	KB_TRY(kb_entry__real(cursor, &meta.rate_hz));
 	if (!isfinite(meta.rate_hz) || meta.rate_hz < 0)
 		return kb_failed("rate is not a number of samples");
-	KB_TRY(get_u64(cursor, &flags));
+	KB_TRY(kb_entry__u64(cursor, &flags));
 	meta.start_unix_ns = kb_varint__get_signed(cursor);
-	KB_TRY(get_u64(cursor, &meta.duration_ns));
-	KB_TRY(get_string(decoder, cursor, &meta.target));
-	KB_TRY(get_string(decoder, cursor, &meta.host));
-	KB_TRY(get_string(decoder, cursor, &meta.kernel));
-	KB_TRY(get_string(decoder, cursor, &meta.version));
+	KB_TRY(kb_entry__u64(cursor, &meta.duration_ns));
+	KB_TRY(kb_entry__string(decoder, cursor, &meta.target));
+	KB_TRY(kb_entry__string(decoder, cursor, &meta.host));
+	KB_TRY(kb_entry__string(decoder, cursor, &meta.kernel));
+	KB_TRY(kb_entry__string(decoder, cursor, &meta.version));
 	meta.clock = clock;
 	meta.mode = decoder->profile->meta.mode;
 	meta.unit = decoder->profile->meta.unit;
@@ -125,8 +44,8 @@ static struct kb_error *decode_mode(struct kb_decoder *decoder, struct kb_cursor
 {
 	uint32_t mode, unit;
 
-	KB_TRY(get_id(cursor, "mode", KB_MODE_EXCEPTION + 1, &mode));
-	KB_TRY(get_id(cursor, "unit", KB_UNIT_NS + 1, &unit));
+	KB_TRY(kb_entry__id(cursor, "mode", KB_MODE_EXCEPTION + 1, &mode));
+	KB_TRY(kb_entry__id(cursor, "unit", KB_UNIT_NS + 1, &unit));
 	decoder->profile->meta.mode = mode;
 	decoder->profile->meta.unit = unit;
 	return NULL;
@@ -140,7 +59,7 @@ static struct kb_error *decode_string(struct kb_decoder *decoder, struct kb_curs
 	const char **strings, *interned;
 
 	if (!bytes)
-		return cut_short();
+		return kb_entry__cut_short();
 	if (size > KB_PROFILE_STRING_MAX)
 		return kb_failed("string %u has %llu bytes", decoder->n_strings,
 				 (unsigned long long)size);
@@ -163,7 +82,7 @@ static struct kb_error *decode_string(struct kb_decoder *decoder, struct kb_curs
 
 static struct kb_error *decode_strings(struct kb_decoder *decoder, struct kb_cursor *cursor)
 {
-	KB_TRY(get_first(cursor, decoder->n_strings));
+	KB_TRY(kb_entry__first(cursor, decoder->n_strings));
 	while (cursor->at < cursor->end)
 		KB_TRY(decode_string(decoder, cursor));
 	return NULL;
@@ -178,16 +97,17 @@ static struct kb_error *decode_processes(struct kb_decoder *decoder, struct kb_c
 		struct kb_process_info info = { sizeof(info) };
 		uint32_t id;
 
-		KB_TRY(get_id(cursor, "process", profile->n_processes + 1, &id));
-		KB_TRY(get_i32(cursor, "PID", &info.pid));
-		KB_TRY(get_i32(cursor, "PID", &info.ns_pid));
-		KB_TRY(get_i32(cursor, "PID", &info.parent));
-		KB_TRY(get_u64(cursor, &info.start_ns));
-		KB_TRY(get_u64(cursor, &info.cgroup));
-		KB_TRY(get_string(decoder, cursor, &info.comm));
-		KB_TRY(get_string(decoder, cursor, &info.command));
-		KB_TRY(get_string(decoder, cursor, &info.python));
-		KB_TRY(check_added("process", kb_profile__add_process(profile, &info), id));
+		KB_TRY(kb_entry__id(cursor, "process", profile->n_processes + 1, &id));
+		KB_TRY(kb_entry__i32(cursor, "PID", &info.pid));
+		KB_TRY(kb_entry__i32(cursor, "PID", &info.ns_pid));
+		KB_TRY(kb_entry__i32(cursor, "PID", &info.parent));
+		KB_TRY(kb_entry__u64(cursor, &info.start_ns));
+		KB_TRY(kb_entry__u64(cursor, &info.cgroup));
+		KB_TRY(kb_entry__string(decoder, cursor, &info.comm));
+		KB_TRY(kb_entry__string(decoder, cursor, &info.command));
+		KB_TRY(kb_entry__string(decoder, cursor, &info.python));
+		KB_TRY(kb_entry__check_added("process", kb_profile__add_process(profile, &info),
+					     id));
 	}
 	return NULL;
 }
@@ -200,12 +120,12 @@ static struct kb_error *decode_threads(struct kb_decoder *decoder, struct kb_cur
 		struct kb_thread_info info = { sizeof(info) };
 		uint32_t id;
 
-		KB_TRY(get_id(cursor, "thread", profile->n_threads + 1, &id));
-		KB_TRY(get_id(cursor, "process", profile->n_processes, &info.process));
-		KB_TRY(get_i32(cursor, "TID", &info.tid));
-		KB_TRY(get_i32(cursor, "TID", &info.ns_tid));
-		KB_TRY(get_string(decoder, cursor, &info.name));
-		KB_TRY(check_added("thread", kb_profile__add_thread(profile, &info), id));
+		KB_TRY(kb_entry__id(cursor, "thread", profile->n_threads + 1, &id));
+		KB_TRY(kb_entry__id(cursor, "process", profile->n_processes, &info.process));
+		KB_TRY(kb_entry__i32(cursor, "TID", &info.tid));
+		KB_TRY(kb_entry__i32(cursor, "TID", &info.ns_tid));
+		KB_TRY(kb_entry__string(decoder, cursor, &info.name));
+		KB_TRY(kb_entry__check_added("thread", kb_profile__add_thread(profile, &info), id));
 	}
 	return NULL;
 }
@@ -217,8 +137,8 @@ static struct kb_error *decode_thread_names(struct kb_decoder *decoder, struct k
 	while (cursor->at < cursor->end) {
 		uint32_t thread;
 
-		KB_TRY(get_id(cursor, "thread", profile->n_threads, &thread));
-		KB_TRY(get_string(decoder, cursor, &profile->threads[thread].python_name));
+		KB_TRY(kb_entry__id(cursor, "thread", profile->n_threads, &thread));
+		KB_TRY(kb_entry__string(decoder, cursor, &profile->threads[thread].python_name));
 	}
 	return NULL;
 }
@@ -227,17 +147,18 @@ static struct kb_error *decode_functions(struct kb_decoder *decoder, struct kb_c
 {
 	struct kb_code_table *code = &decoder->profile->code;
 
-	KB_TRY(get_first(cursor, code->n_functions));
+	KB_TRY(kb_entry__first(cursor, code->n_functions));
 	while (cursor->at < cursor->end) {
 		struct kb_function_info info = { sizeof(info) };
 		uint32_t kind, expected = code->n_functions;
 
-		KB_TRY(get_id(cursor, "kind of function", KB_FRAME_KERNEL + 1, &kind));
-		KB_TRY(get_string(decoder, cursor, &info.file));
-		KB_TRY(get_string(decoder, cursor, &info.name));
-		KB_TRY(get_i32(cursor, "line", &info.first_line));
+		KB_TRY(kb_entry__id(cursor, "kind of function", KB_FRAME_KERNEL + 1, &kind));
+		KB_TRY(kb_entry__string(decoder, cursor, &info.file));
+		KB_TRY(kb_entry__string(decoder, cursor, &info.name));
+		KB_TRY(kb_entry__i32(cursor, "line", &info.first_line));
 		info.kind = kind;
-		KB_TRY(check_added("function", kb_code_table__add_function(code, &info), expected));
+		KB_TRY(kb_entry__check_added("function", kb_code_table__add_function(code, &info),
+					     expected));
 	}
 	return NULL;
 }
@@ -247,18 +168,18 @@ static struct kb_error *decode_any_frames(struct kb_decoder *decoder, struct kb_
 {
 	struct kb_code_table *code = &decoder->profile->code;
 
-	KB_TRY(get_first(cursor, code->n_frames));
+	KB_TRY(kb_entry__first(cursor, code->n_frames));
 	while (cursor->at < cursor->end) {
 		uint32_t function, expected = code->n_frames;
 		const char *opcode = code->no_opcode;
 		int32_t line;
 
-		KB_TRY(get_id(cursor, "function", code->n_functions, &function));
-		KB_TRY(get_i32(cursor, "line", &line));
+		KB_TRY(kb_entry__id(cursor, "function", code->n_functions, &function));
+		KB_TRY(kb_entry__i32(cursor, "line", &line));
 		if (opcodes)
-			KB_TRY(get_string(decoder, cursor, &opcode));
-		KB_TRY(check_added("frame", kb_code_table__add_frame(code, function, line, opcode),
-				   expected));
+			KB_TRY(kb_entry__string(decoder, cursor, &opcode));
+		KB_TRY(kb_entry__check_added(
+			"frame", kb_code_table__add_frame(code, function, line, opcode), expected));
 	}
 	return NULL;
 }
@@ -277,17 +198,17 @@ static struct kb_error *decode_nodes(struct kb_decoder *decoder, struct kb_curso
 {
 	struct kb_profile *profile = decoder->profile;
 
-	KB_TRY(get_first(cursor, profile->tree.n_nodes));
+	KB_TRY(kb_entry__first(cursor, profile->tree.n_nodes));
 	while (cursor->at < cursor->end) {
 		uint32_t distance, frame, expected = profile->tree.n_nodes;
 
-		KB_TRY(get_id(cursor, "distance to the parent", expected + 1, &distance));
-		KB_TRY(get_id(cursor, "frame", profile->code.n_frames, &frame));
-		KB_TRY(check_added("node",
-				   kb_profile__add_node(profile,
-							distance ? expected - distance : KB_ID_NONE,
-							frame),
-				   expected));
+		KB_TRY(kb_entry__id(cursor, "distance to the parent", expected + 1, &distance));
+		KB_TRY(kb_entry__id(cursor, "frame", profile->code.n_frames, &frame));
+		KB_TRY(kb_entry__check_added(
+			"node",
+			kb_profile__add_node(profile, distance ? expected - distance : KB_ID_NONE,
+					     frame),
+			expected));
 	}
 	return NULL;
 }
@@ -300,9 +221,9 @@ static struct kb_error *decode_samples(struct kb_decoder *decoder, struct kb_cur
 		uint32_t thread, node;
 		uint64_t count;
 
-		KB_TRY(get_id(cursor, "thread", profile->n_threads, &thread));
-		KB_TRY(get_id(cursor, "node", profile->tree.n_nodes, &node));
-		KB_TRY(get_u64(cursor, &count));
+		KB_TRY(kb_entry__id(cursor, "thread", profile->n_threads, &thread));
+		KB_TRY(kb_entry__id(cursor, "node", profile->tree.n_nodes, &node));
+		KB_TRY(kb_entry__u64(cursor, &count));
 		if (!count)
 			return kb_failed("a sample that counts nothing");
 		if (!kb_profile__add_samples(profile, thread, node, count))
@@ -318,11 +239,11 @@ static struct kb_error *decode_moments(struct kb_decoder *decoder, struct kb_cur
 	while (cursor->at < cursor->end) {
 		struct kb_moment moment = {};
 
-		KB_TRY(get_u64(cursor, &moment.time_ns));
-		KB_TRY(get_id(cursor, "thread", profile->n_threads, &moment.thread));
-		KB_TRY(get_id(cursor, "node", profile->tree.n_nodes, &moment.node));
-		KB_TRY(get_u64(cursor, &moment.count));
-		KB_TRY(get_id(cursor, "flags", KB_MOMENT_OFF_CPU * 2, &moment.flags));
+		KB_TRY(kb_entry__u64(cursor, &moment.time_ns));
+		KB_TRY(kb_entry__id(cursor, "thread", profile->n_threads, &moment.thread));
+		KB_TRY(kb_entry__id(cursor, "node", profile->tree.n_nodes, &moment.node));
+		KB_TRY(kb_entry__u64(cursor, &moment.count));
+		KB_TRY(kb_entry__id(cursor, "flags", KB_MOMENT_OFF_CPU * 2, &moment.flags));
 		if (!kb_profile__add_moment(profile, &moment))
 			return kb_failed("more moments than fit");
 	}
@@ -356,8 +277,8 @@ static struct kb_error *decode_ledger(struct kb_decoder *decoder, struct kb_curs
 		size_t index;
 
 		if (!name)
-			return cut_short();
-		KB_TRY(get_u64(cursor, &count));
+			return kb_entry__cut_short();
+		KB_TRY(kb_entry__u64(cursor, &count));
 		KB_TRY(find_reason(profile, name, size, &index));
 		ledger[index] = count;
 	}
@@ -365,11 +286,25 @@ static struct kb_error *decode_ledger(struct kb_decoder *decoder, struct kb_curs
 	return NULL;
 }
 
+static struct kb_error *check_calls(struct kb_calls *calls, uint64_t total)
+{
+	uint64_t read;
+
+	kb_calls_decode__complete(calls, false);
+	read = kb_calls__total(calls).ncalls;
+	if (read != total)
+		return kb_failed("%llu calls were read and %llu written", (unsigned long long)read,
+				 (unsigned long long)total);
+	return NULL;
+}
+
 static struct kb_error *decode_end(struct kb_decoder *decoder, struct kb_cursor *cursor)
 {
 	uint64_t total;
 
-	KB_TRY(get_u64(cursor, &total));
+	KB_TRY(kb_entry__u64(cursor, &total));
+	if (decoder->calls)
+		return check_calls(decoder->calls, total);
 	if (!decoder->meta_seen)
 		return kb_failed("there was no meta section");
 	if (total != decoder->profile->tree.total)
@@ -390,5 +325,5 @@ const struct kb_section_kind *kb_section_kind__find(uint32_t type)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (kinds[i].type == type)
 			return &kinds[i];
-	return NULL;
+	return kb_calls_section_kind__find(type);
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/varint.h"
+#include "keelback/calls.h"
 #include "keelback/error.h"
 #include "model/private.h"
 
@@ -14,6 +15,7 @@ struct kb_decoder {
 	const char **strings; /* of the profile's pool, by id in the recording */
 	uint32_t n_strings, strings_capacity;
 	bool meta_seen;
+	struct kb_calls *calls; /* what the recording is of instead, when it is not NULL */
 };
 
 /* Errors say what is wrong with the contents, without file and place. */
@@ -24,6 +26,10 @@ struct kb_section_kind {
 };
 
 /* NULL: no such type. */
+const struct kb_section_kind *kb_calls_section_kind__find(uint32_t type);
 const struct kb_section_kind *kb_section_kind__find(uint32_t type);
+
+/* After the last section of call statistics: their sums. */
+void kb_calls_decode__complete(struct kb_calls *calls, bool incomplete);
 
 #endif

@@ -13,7 +13,7 @@
 	}
 #define KB_RECORDING_BYTE_ORDER 0x01020304u
 #define KB_RECORDING_MAJOR	1
-#define KB_RECORDING_MINOR	1
+#define KB_RECORDING_MINOR	2
 
 /* Everything little-endian. The header keeps this form in every version. */
 struct kb_recording_header {
@@ -57,15 +57,34 @@ _Static_assert(sizeof(struct kb_recording_section) == 40, "section header of rec
 	X(THREAD_NAMES, 13, thread_names)                                                          \
 	X(MOMENTS, 14, moments)
 
+/* Of recordings of call statistics: numbered together with those above. */
+#define KB_CALLS_SECTION_TABLE(X)                                                                  \
+	X(CALLS_META, 32, calls_meta)                                                              \
+	X(CALLS_FUNCTIONS, 33, calls_functions)                                                    \
+	X(CALLS_STATS, 34, calls_stats)                                                            \
+	X(CALLS_EDGES, 35, calls_edges)                                                            \
+	X(CALLS_THREADS, 36, calls_threads)                                                        \
+	X(CALLS_PARTS, 37, calls_parts)                                                            \
+	X(CALLS_SPREADS, 38, calls_spreads)                                                        \
+	X(CALLS_LEDGER, 39, calls_ledger)                                                          \
+	X(CALLS_SOURCES, 40, calls_sources)
+
 enum kb_section_type {
 #define X(symbol, number, name) KB_SECTION_##symbol = (number),
-	KB_SECTION_TABLE(X)
+	KB_SECTION_TABLE(X) KB_CALLS_SECTION_TABLE(X)
 #undef X
 };
 
 /* Flags in the meta section. */
 #define KB_META_JITTER	   1u
 #define KB_META_INCOMPLETE 2u /* made from a recording that was incomplete */
+
+/* Flags of call statistics: of their meta data, of edges, of entries of their ledger. */
+#define KB_CALLS_META_BUILTINS	 1u
+#define KB_CALLS_META_INCOMPLETE 2u
+#define KB_CALLS_EDGE_COUNT_ONLY 1u
+#define KB_CALLS_LEDGER_REPORTED 1u
+#define KB_CALLS_LEDGER_NOTE	 2u
 
 /* Writers begin a new section past the first, readers refuse more than the second before they
  * unpack. */

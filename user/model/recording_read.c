@@ -5,23 +5,17 @@
  * or found no space; a whole section with senseless contents is never forgiven.
  */
 #include <endian.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/read_file.h"
 #include "model/recording.h"
 #include "model/recording_decode.h"
 #include "model/recording_format.h"
-
-#define RECORDING_BYTES_MAX (UINT64_C(4) << 30) /* it is read into memory whole */
-#define READ_BYTES	    (1u << 20)
 
 struct reader {
 	const char *name;
@@ -212,6 +206,14 @@ static void complete_ledger(struct kb_profile *profile)
 		kb_profile__ledger_add(profile, KB_L_GOOD, total - reported);
 }
 
+static void complete(struct kb_decoder *decoder)
+{
+	decoder->profile->meta.incomplete = true;
+	complete_ledger(decoder->profile);
+	if (decoder->calls)
+		kb_calls_decode__complete(decoder->calls, true);
+}
+
 static struct kb_error *read_sections(struct reader *reader, bool partial)
 {
 	bool whole = true;
@@ -219,8 +221,7 @@ static struct kb_error *read_sections(struct reader *reader, bool partial)
 	while (whole && !reader->end_seen)
 		KB_TRY(read_section(reader, partial, &whole));
 	if (!reader->end_seen) {
-		reader->decoder.profile->meta.incomplete = true;
-		complete_ledger(reader->decoder.profile);
+		complete(&reader->decoder);
 	} else if (reader->offset < reader->size && !partial) {
 		return kb_failed("%s: damaged: goes on after its end section, at byte %zu",
 				 reader->name, reader->offset);
@@ -228,8 +229,25 @@ static struct kb_error *read_sections(struct reader *reader, bool partial)
 	return NULL;
 }
 
-struct kb_error *kb_recording__read(const void *bytes, size_t size, const char *name, bool partial,
-				    struct kb_profile **profile)
+bool kb_recording__is(const void *bytes, size_t size)
+{
+	static const uint8_t magic[] = KB_RECORDING_MAGIC_BYTES;
+
+	return size >= sizeof(magic) && !memcmp(bytes, magic, sizeof(magic));
+}
+
+static void give(struct kb_decoder *decoder, struct kb_recorded *recorded)
+{
+	*recorded = (struct kb_recorded){ decoder->profile, decoder->calls };
+	if (!decoder->calls)
+		return;
+	/* Its strings were the decoder's. */
+	kb_profile__destroy(decoder->profile);
+	recorded->profile = NULL;
+}
+
+struct kb_error *kb_recording__read_any(const void *bytes, size_t size, const char *name,
+					bool partial, struct kb_recorded *recorded)
 {
 	struct kb_profile_meta meta = { sizeof(meta) };
 	struct reader reader = { .name = name, .bytes = bytes, .size = size };
@@ -245,45 +263,36 @@ struct kb_error *kb_recording__read(const void *bytes, size_t size, const char *
 	free(reader.decoder.strings);
 	if (err) {
 		kb_profile__destroy(reader.decoder.profile);
+		kb_calls__destroy(reader.decoder.calls);
 		return err;
 	}
-	*profile = reader.decoder.profile;
+	give(&reader.decoder, recorded);
+	return NULL;
+}
+
+struct kb_error *kb_recording__read(const void *bytes, size_t size, const char *name, bool partial,
+				    struct kb_profile **profile)
+{
+	struct kb_recorded recorded;
+
+	KB_TRY(kb_recording__read_any(bytes, size, name, partial, &recorded));
+	if (recorded.calls) {
+		kb_calls__destroy(recorded.calls);
+		return kb_failed("%s: a recording of call statistics, not of samples", name);
+	}
+	*profile = recorded.profile;
 	return NULL;
 }
 
 /* ---- files */
 
-static struct kb_error *read_all(int fd, const char *path, struct kb_buf *buf)
-{
-	struct stat st;
-	ssize_t got = 0;
-
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode))
-		kb_buf__reserve(buf, (size_t)st.st_size + 1);
-	do {
-		buf->size += (size_t)got;
-		if (!kb_buf__reserve(buf, 1) ||
-		    (buf->size == buf->capacity && !kb_buf__reserve(buf, READ_BYTES)))
-			return kb_failed("%s: larger than %" PRIu64 " bytes or than the memory",
-					 path, RECORDING_BYTES_MAX);
-		got = read(fd, buf->data + buf->size, buf->capacity - buf->size);
-	} while (got > 0 || (got < 0 && errno == EINTR && !(got = 0)));
-	if (got < 0)
-		return kb_error__from_errno(errno, KB_STATUS_FAILED, "cannot read %s", path);
-	return NULL;
-}
-
 struct kb_error *kb_profile__load(const char *path, bool partial, struct kb_profile **profile)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct kb_error *err;
 	struct kb_buf buf;
 
-	if (fd < 0)
-		return kb_error__from_errno(errno, KB_STATUS_FAILED, "cannot open %s", path);
-	kb_buf__init(&buf, RECORDING_BYTES_MAX);
-	err = read_all(fd, path, &buf);
-	close(fd);
+	kb_buf__init(&buf, KB_RECORDING_BYTES_MAX);
+	err = kb_read_file(path, &buf);
 	if (!err)
 		err = kb_recording__read(buf.data, buf.size, path, partial, profile);
 	kb_buf__free(&buf);
