@@ -211,7 +211,7 @@ static struct kb_error *open_run(struct run *run)
 	if (!opts.recording)
 		KB_TRY(kb_output__open(args->view.output, &run->output));
 	KB_TRY(kb_sampler__create(run->target, &opts, &run->sampler));
-	run->launched.sampler = run->sampler;
+	kb_launched__of_sampler(&run->launched, run->sampler);
 	/* Before hours of sampling, not after them. */
 	if (run->baseline)
 		return kb_error__prefix(

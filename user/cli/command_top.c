@@ -221,7 +221,7 @@ static struct kb_error *open_run(struct run *run)
 	}
 	KB_TRY(kb_target__create(&target_opts, &run->target));
 	KB_TRY(kb_sampler__create(run->target, &opts, &run->sampler));
-	run->launched.sampler = run->sampler;
+	kb_launched__of_sampler(&run->launched, run->sampler);
 	return NULL;
 }
 

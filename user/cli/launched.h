@@ -6,14 +6,18 @@
 #include "keelback/sample.h"
 
 /*
- * The command that a sampler has started, as the program deals with it:
+ * The command that a session has started, as the program deals with it:
  * interrupts are passed on, its end is waited for, its status becomes ours. All
  * of it does nothing when the target is no command.
  */
 struct kb_launched {
-	struct kb_sampler *sampler;
-	bool forwarded; /* the interrupt was passed on to the command */
+	const void *session;		    /* NULL: none yet */
+	pid_t (*pid)(const void *session);  /* 0: no command */
+	int (*status)(const void *session); /* wait status, -1: it runs */
+	bool forwarded;			    /* the interrupt was passed on to the command */
 };
+
+void kb_launched__of_sampler(struct kb_launched *launched, const struct kb_sampler *sampler);
 
 /*
  * The interrupt that came, or 0. What was sent to us alone is also for the command, once; what
