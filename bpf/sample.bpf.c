@@ -15,6 +15,7 @@
 #include "python/state.bpf.h"
 #include "python/tail.bpf.h"
 #include "python/walk.bpf.h"
+#include "shared/calls.h"
 #include "stack.bpf.h"
 
 #define VERIFY_EVERY 8	   /* samples; a check costs some 130 ns */
@@ -125,6 +126,35 @@ static __always_inline void count_states(kb_u32 state)
 		kb_count(KB_L_STATE_EXCEPTION, 1);
 }
 
+/* Where calls are counted at the same time: probes, and where they return to. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KB_CALL_PLACES_MAX);
+	__type(key, struct kb_call_place);
+	__type(value, kb_u32);
+} call_places SEC(".maps");
+
+/*
+ * Is the thread in one of our probes? That is our time, not the program's. While the kernel
+ * handles a probe the thread's instruction pointer is the probe's place; an interrupt that came
+ * while it held them off is taken at the instruction that follows.
+ */
+static __always_inline int in_probe(const struct kb_proc *proc)
+{
+	struct pt_regs *regs = kb_user_registers();
+	struct kb_call_place place = { .image = proc->image };
+	struct kb_image *image = bpf_map_lookup_elem(&images, &proc->image);
+
+	if (!image)
+		return 0;
+#ifdef KB_SYSCALL_UPROBE
+	if (KB_SYSCALL_NUMBER(regs) == KB_SYSCALL_UPROBE)
+		return 1;
+#endif
+	place.address = KB_INSTRUCTION_POINTER(regs) - (proc->code_type - image->code_type);
+	return bpf_map_lookup_elem(&call_places, &place) != 0;
+}
+
 static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -135,9 +165,14 @@ static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 	kb_u64 *count;
 	int status;
 
+	if (config.want & KB_WANT_CALLS && in_probe(proc)) {
+		kb_count(KB_L_SET_ASIDE, 1);
+		return 0;
+	}
 	layout = bpf_map_lookup_elem(&layouts, &proc->layout);
 	walk = bpf_map_lookup_elem(&walks, &zero);
-	if (!layout || !walk || (config.mode == KB_MODE_IS_WALL && kb_is_walking())) {
+	if (!layout || !walk ||
+	    ((config.mode == KB_MODE_IS_WALL || config.want & KB_WANT_CALLS) && kb_is_walking())) {
 		kb_count(KB_LEDGER_ATTEMPTED, 1);
 		kb_count(KB_L_NO_SCRATCH, 1);
 		return 0;

@@ -17,11 +17,16 @@ struct pt_regs {
 } KB_CORE;
 #define KB_INSTRUCTION_POINTER(regs) ((regs)->ip)
 
+#define KB_FIRST_ARGUMENT(regs)	 ((regs)->di)
+#define KB_SECOND_ARGUMENT(regs) ((regs)->si)
+
 /* In a system call: which one, and its arguments. */
 #define KB_SYSCALL_NUMBER(regs) ((regs)->orig_ax)
 #define KB_SYSCALL_FIRST(regs)	((regs)->di)
 #define KB_SYSCALL_SECOND(regs) ((regs)->si)
 #define KB_SYSCALL_FUTEX	202
+/* What a uprobe on a five-byte nop becomes from Linux 6.18 on. */
+#define KB_SYSCALL_UPROBE 336
 
 /* Native stacks can be unwound on this processor. By DWARF's number of a register (psABI 1.0,
  * figure 3.36) that code may have made a CFA of. */

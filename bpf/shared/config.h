@@ -20,6 +20,9 @@ enum kb_filter {
 #define KB_WANT_KERNEL	     32u  /* kernel frames */
 #define KB_WANT_TASKS	     64u  /* asyncio tasks */
 #define KB_WANT_STATES	     128u /* how many hold the GIL, or handle an exception: in the ledger */
+#define KB_WANT_CALL_TIMES   256u /* calls are clocked … */
+#define KB_WANT_CALL_CPU     512u /* … by their threads' time on a CPU */
+#define KB_WANT_CALLS	     1024u /* calls are counted: samples inside their probes are set aside */
 
 /* enum kb_sample_mode of keelback/profile.h, which BPF does not see; the sampler asserts it. */
 enum kb_mode {

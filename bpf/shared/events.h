@@ -74,6 +74,7 @@ enum kb_data_kind {
 	KB_DATA_STACK = 4,
 	KB_DATA_THREAD = 5,
 	KB_DATA_MOMENT = 6,
+	KB_DATA_CALL_FUNCTION = 16,
 };
 
 /* A process that BPF set up itself (started or forked while observed). */
@@ -137,6 +138,21 @@ struct kb_data_lines {
 	kb_u32 bytes;
 };
 KB_ASSERT_SIZE(struct kb_data_lines, 32);
+
+#define KB_CALL_NAME_MAX 128 /* bytes of a C function's names, with their NULs */
+
+/* A function that calls are counted of, after the record of its code object. */
+struct kb_data_call_function {
+	kb_u32 kind;
+	kb_u32 proc;
+	kb_u32 function; /* number, from 1 */
+	kb_u32 is_c;
+	kb_u64 address; /* of the code object, or of the PyMethodDef */
+	/* Of a C function: its name, and its module's or its type's. */
+	char name[KB_CALL_NAME_MAX];
+	char owner[KB_CALL_NAME_MAX];
+};
+KB_ASSERT_SIZE(struct kb_data_call_function, 280);
 
 /* What a thread was doing: KB_MOMENT_* of keelback/profile.h, which BPF does not see. */
 #define KB_STATE_GIL	   1u

@@ -55,7 +55,21 @@
 	X(LOST_MOMENTS, "lost_moments", NOTE, "samples that are not in the timeline")              \
 	X(STATE_GIL, "state_gil", NOTE, "samples of threads that held the GIL")                    \
 	X(STATE_EXCEPTION, "state_exception", NOTE,                                                \
-	  "samples of threads that were raising or handling an exception")
+	  "samples of threads that were raising or handling an exception")                         \
+	X(SET_ASIDE, "set_aside", NOTE, "samples inside probes: they are the observer's time")     \
+	X(CALLS_SEEN, "calls_seen", NOTE, "calls that probes saw")                                 \
+	X(CALLS_NOT_IDENTIFIED, "calls_not_identified", NOTE,                                      \
+	  "calls not counted: interpreter not identified yet")                                     \
+	X(CALLS_UNREADABLE, "calls_unreadable", NOTE,                                              \
+	  "calls not counted: thread state, frame or code object could not be read")               \
+	X(CALLS_FULL, "calls_full", NOTE, "calls not counted: a table of calls is full")           \
+	X(CALLS_REPEATED, "calls_repeated", NOTE,                                                  \
+	  "entries that the interpreter ran through twice")                                        \
+	X(CALLS_THROWN, "calls_thrown", NOTE, "calls that began with an exception thrown in")      \
+	X(CALLS_RESYNCED, "calls_resynced", NOTE,                                                  \
+	  "stacks of calls that were taken anew from the interpreter's frames")                    \
+	X(CALLS_TOO_DEEP, "calls_too_deep", NOTE,                                                  \
+	  "calls deeper than the shadow stack: whether they are recursion is not known")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

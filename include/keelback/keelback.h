@@ -12,5 +12,6 @@
 #include "keelback/dump.h"
 #include "keelback/calls.h"
 #include "keelback/calls_format.h"
+#include "keelback/call_counter.h"
 
 #endif

@@ -15,6 +15,8 @@ static const struct kb_command commands[] = {
 	{ "sample", "Where does the time go? A sampling profile of running programs",
 	  kb_command__sample },
 	{ "top", "The same live, in the terminal", kb_command__top },
+	{ "calls", "How often is what called, and by whom? Exact call statistics",
+	  kb_command__calls },
 	{ "convert", "Turn a recording into a table, a flame graph or another format",
 	  kb_command__convert },
 	{ "diff", "Compare two recordings, function by function or as a flame graph",

@@ -43,8 +43,10 @@ struct kb_identifier {
 	enum kb_sample_mode mode;
 	kb_image_fn on_image; /* or NULL */
 	void *image_context;
-	kb_identified_fn identified; /* or NULL */
-	void *identified_context;
+	struct {
+		kb_identified_fn fn; /* or NULL */
+		void *context;
+	} identified[2];
 	/*
 	 * Containers have the same interpreter in many files: one image in the kernel stands
 	 * for all files with its build id. Places are those of the image cache.
@@ -98,8 +100,14 @@ void kb_identifier__set_mode(struct kb_identifier *id, enum kb_sample_mode mode)
 
 void kb_identifier__on_identified(struct kb_identifier *id, kb_identified_fn fn, void *context)
 {
-	id->identified = fn;
-	id->identified_context = context;
+	id->identified[0].fn = fn;
+	id->identified[0].context = context;
+}
+
+void kb_identifier__also_identified(struct kb_identifier *id, kb_identified_fn fn, void *context)
+{
+	id->identified[1].fn = fn;
+	id->identified[1].context = context;
 }
 
 void kb_identifier__on_image(struct kb_identifier *id, kb_image_fn fn, void *context)
@@ -201,8 +209,9 @@ static struct kb_error *publish_process(struct kb_identifier *id, pid_t pid,
 	if (kb_programs__get_proc(id->programs, pid, &old) && old.state != KB_PROC_PYTHON)
 		id->missed += old.pending;
 	KB_TRY(kb_programs__set_proc(id->programs, pid, &proc, true));
-	if (id->identified)
-		id->identified(pid, proc.id, interp, id->identified_context);
+	for (int i = 0; i < 2; i++)
+		if (id->identified[i].fn)
+			id->identified[i].fn(pid, proc.id, interp, id->identified[i].context);
 	if (id->native)
 		kb_native__add_process(id->native, proc.id, pid,
 				       interp->image->layout.version_minor);

@@ -35,6 +35,10 @@ typedef void (*kb_identified_fn)(pid_t pid, uint32_t proc, const struct kb_inter
 void kb_identifier__on_identified(struct kb_identifier *identifier, kb_identified_fn fn,
 				  void *context);
 
+/* A second one that is called, after it. */
+void kb_identifier__also_identified(struct kb_identifier *identifier, kb_identified_fn fn,
+				    void *context);
+
 /*
  * Called for each file with an interpreter before a process of it is told to BPF: for what a
  * collector probes there. image: the index that processes and layouts have; several files of one

@@ -232,6 +232,16 @@ static uint32_t code_at(uint32_t proc, uint64_t address, void *context)
 	return code == KB_ID_NONE ? missing_code(ingest, proc, address) : code;
 }
 
+uint32_t kb_ingest__function_at(struct kb_ingest *ingest, uint32_t proc, uint64_t address)
+{
+	struct kb_profile *profile = ingest->opts.profile;
+	uint32_t code = code_at(proc, address, ingest), frame = KB_ID_NONE;
+
+	if (code != KB_ID_NONE)
+		frame = kb_profile__add_frame(profile, code, KB_LASTI_START);
+	return frame == KB_ID_NONE ? KB_ID_NONE : kb_profile__frame(profile, frame)->function;
+}
+
 static unsigned minor_of(uint32_t proc, void *context)
 {
 	struct kb_ingest *ingest = context;

@@ -51,6 +51,10 @@ void kb_ingest__set_start(struct kb_ingest *ingest, uint64_t start_ns);
 struct kb_error *kb_ingest__add_process(struct kb_ingest *ingest, uint32_t proc,
 					const struct kb_process_info *info);
 
+/* The function of the profile that the code object at an address is now, or one that stands for an
+ * unknown one. */
+uint32_t kb_ingest__function_at(struct kb_ingest *ingest, uint32_t proc, uint64_t address);
+
 /* Reads a code object from a live process now, for stacks that will name it. */
 void kb_ingest__fetch_code(struct kb_ingest *ingest, uint32_t proc, pid_t pid, uint64_t address);
 /* One record of the data ring. False: of a kind that is not ours. */

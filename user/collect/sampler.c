@@ -19,7 +19,7 @@
 #include "collect/mode.h"
 #include "collect/present.h"
 #include "collect/recorder.h"
-#include "collect/session.h"
+#include "collect/sampler.h"
 #include "collect/setup.h"
 #include "collect/thread_names.h"
 #include "collect/waits.h"
@@ -32,6 +32,7 @@
 
 struct kb_sampler {
 	struct kb_session session;
+	const struct kb_sampler_extension *extension; /* or NULL */
 	struct kb_sample_opts opts;
 	struct kb_clock *clock;
 	struct kb_waits *waits;	      /* NULL: the mode is of samples */
@@ -94,6 +95,10 @@ static struct kb_error *open_session(struct kb_sampler *s, const struct kb_targe
 
 	KB_TRY(kb_cpus__online(&cpus));
 	kb_setup__programs(&s->opts, target, cpus.n, &programs);
+	if (s->extension) {
+		programs.runs |= s->extension->runs;
+		programs.config.want |= s->extension->want;
+	}
 	return kb_session__open(&s->session, &session);
 }
 
@@ -119,8 +124,10 @@ static struct kb_error *create(struct kb_sampler *s, const struct kb_target *tar
 	return open_recording(s);
 }
 
-struct kb_error *kb_sampler__create(const struct kb_target *target,
-				    const struct kb_sample_opts *opts, struct kb_sampler **result)
+struct kb_error *kb_sampler__create_extended(const struct kb_target *target,
+					     const struct kb_sample_opts *opts,
+					     const struct kb_sampler_extension *extension,
+					     struct kb_sampler **result)
 {
 	struct kb_sampler *s = calloc(1, sizeof(*s));
 	struct kb_error *err;
@@ -128,6 +135,7 @@ struct kb_error *kb_sampler__create(const struct kb_target *target,
 	if (!s)
 		return kb_error__no_memory();
 	kb_session__init(&s->session);
+	s->extension = extension;
 	err = KB_COPY_OPTIONS(&s->opts, opts);
 	if (!err)
 		err = create(s, target);
@@ -137,6 +145,20 @@ struct kb_error *kb_sampler__create(const struct kb_target *target,
 		*result = s;
 	return err;
 }
+
+struct kb_error *kb_sampler__create(const struct kb_target *target,
+				    const struct kb_sample_opts *opts, struct kb_sampler **result)
+{
+	return kb_sampler__create_extended(target, opts, NULL, result);
+}
+
+struct kb_session *kb_sampler__session(struct kb_sampler *s)
+{
+	return &s->session;
+}
+
+/* The other collector's callback of that name, or NULL. */
+#define ALSO(s, callback) ((s)->extension ? (s)->extension->collector->callback : NULL)
 
 static struct kb_error *create_clock(struct kb_sampler *s)
 {
@@ -180,6 +202,8 @@ static struct kb_error *attach(struct kb_pids *pids, void *context)
 {
 	struct kb_sampler *s = context;
 
+	if (ALSO(s, attach))
+		KB_TRY(ALSO(s, attach)(pids, s->extension->context));
 	KB_TRY(kb_waits__observe(s->waits, true));
 	if (!kb_setup__takes_samples(&s->opts))
 		return NULL;
@@ -201,10 +225,20 @@ static void on_count(const struct kb_stack_key *key, uint64_t count, void *conte
 	kb_ingest__count(s->session.ingest, s->session.generation, key, count);
 }
 
+static void record(const void *record, size_t size, void *context)
+{
+	struct kb_sampler *s = context;
+
+	if (ALSO(s, record))
+		ALSO(s, record)(record, size, s->extension->context);
+}
+
 static struct kb_error *drain(void *context)
 {
 	struct kb_sampler *s = context;
 
+	if (ALSO(s, drain))
+		KB_TRY(ALSO(s, drain)(s->extension->context));
 	KB_TRY(kb_programs__drain(s->session.programs, on_count, s));
 	return kb_waits__drain(s->waits);
 }
@@ -230,13 +264,15 @@ static int work(int wait_ms, void *context)
 	struct kb_sampler *s = context;
 	uint64_t now = kb_now(CLOCK_MONOTONIC), jitter = 0;
 
+	if (ALSO(s, work))
+		wait_ms = ALSO(s, work)(wait_ms, s->extension->context);
 	if (s->clock)
 		jitter = kb_clock__jitter(s->clock, now);
 	return jitter ? kb_ms_until(now, now + jitter, wait_ms) : wait_ms;
 }
 
 static const struct kb_collector collector = {
-	.attach = attach, .drain = drain, .drained = drained, .work = work
+	.attach = attach, .record = record, .drain = drain, .drained = drained, .work = work
 };
 
 struct kb_error *kb_sampler__drain(struct kb_sampler *s)

@@ -36,6 +36,17 @@ void kb_session__meta(const struct kb_session *s, struct kb_profile_meta *meta)
 	};
 }
 
+void kb_session__filter(const struct kb_target *target, struct kb_config *config)
+{
+	config->cgroup_id = target->cgroup.id;
+	config->cgroup_level = target->cgroup.level;
+	config->filter = target->filter;
+	config->children = target->children;
+	config->tid = target->tid;
+	config->self_tgid = getpid();
+	config->only_tgid = target->pids.n == 1 && !target->children ? target->pids.ids[0] : 0;
+}
+
 /* One descriptor for each thread. */
 static void raise_file_limit(void)
 {

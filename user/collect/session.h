@@ -75,6 +75,9 @@ void kb_session__init(struct kb_session *session);
 struct kb_error *kb_session__open(struct kb_session *session, const struct kb_session_opts *opts);
 void kb_session__close(struct kb_session *session);
 
+/* Which processes are the target, as BPF is told. */
+void kb_session__filter(const struct kb_target *target, struct kb_config *config);
+
 /* What the session itself knows: target, machine, start, duration, version. */
 void kb_session__meta(const struct kb_session *session, struct kb_profile_meta *meta);
 

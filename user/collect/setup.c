@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "collect/mode.h"
+#include "collect/session.h"
 #include "collect/setup.h"
 #include "kernel/clock.h"
 #include "system/arch.h"
@@ -122,20 +123,13 @@ void kb_setup__programs(const struct kb_sample_opts *opts, const struct kb_targe
 		.data_bytes = DATA_BYTES,
 		.counts_max = counts_max,
 		.config = {
-			.cgroup_id = target->cgroup.id,
-			.cgroup_level = target->cgroup.level,
-			.filter = target->filter,
-			.children = target->children,
-			.tid = target->tid,
-			.self_tgid = getpid(),
 			.tick_min_ns = tick_ns() / 4 * 3,
 			.stacks_high = counts_max / 4 * 3,
 			.ring_high = DATA_BYTES / 4,
 			.mode = opts->mode,
 			.wait_min_ns = opts->wait_min_ns,
-			.only_tgid = target->pids.n == 1 && !target->children ? target->pids.ids[0]
-									      : 0,
 			.want = wanted(opts),
 		},
 	};
+	kb_session__filter(target, &programs->config);
 }

@@ -19,10 +19,10 @@ static const struct {
 	const char *name;
 	uint32_t runs; /* KB_RUN_*: those that need it */
 } optional_programs[] = {
-	{ "on_clock", KB_RUN_CLOCK },
-	{ "on_clock_empty", KB_RUN_CLOCK },
-	{ "on_tick", KB_RUN_TICK },
-	{ "on_switch", KB_RUN_WAITS },
+	{ "on_clock", KB_RUN_CLOCK },	  { "on_clock_empty", KB_RUN_CLOCK },
+	{ "on_tick", KB_RUN_TICK },	  { "on_switch", KB_RUN_WAITS },
+	{ "on_call", KB_RUN_CALLS },	  { "on_call_empty", KB_RUN_CALLS },
+	{ "on_call_exit", KB_RUN_CALLS }, { "on_call_switch", KB_RUN_CALL_CLOCK },
 };
 static const struct {
 	const char *name;
@@ -37,6 +37,19 @@ static const struct {
 	{ "counts_even", KB_RUN_CLOCK | KB_RUN_TICK },
 	{ "counts_odd", KB_RUN_CLOCK | KB_RUN_TICK },
 	{ "last_tick", KB_RUN_TICK },
+	{ "call_images", KB_RUN_CALLS },
+	{ "call_chunks", KB_RUN_CALLS },
+	{ "free_call_chunks", KB_RUN_CALLS },
+	{ "free_call_slots", KB_RUN_CALLS },
+	{ "call_edges", KB_RUN_CALLS },
+	{ "call_levels", KB_RUN_CALLS },
+	{ "call_edge_numbers", KB_RUN_CALLS },
+	{ "call_functions", KB_RUN_CALLS },
+	{ "call_level_numbers", KB_RUN_CALLS },
+	{ "call_chain", KB_RUN_CALLS },
+	{ "call_threads", KB_RUN_CALLS },
+	{ "call_walks", KB_RUN_CALLS },
+	{ "call_places", KB_RUN_CALLS },
 };
 
 static int on_notice(void *context, void *record, size_t size)
@@ -55,6 +68,9 @@ static int on_record(void *context, void *record, size_t size)
 	p->record_fn(record, size, p->context);
 	return 0;
 }
+
+/* Programs that are attached to uprobes. */
+static const char *const probes[] = { "on_interpreter_init", "on_call", "on_call_empty" };
 
 #define ROWS(table) (sizeof(table) / sizeof(*(table)))
 
@@ -94,8 +110,10 @@ static struct kb_error *configure(struct kb_programs *p, const struct kb_program
 	    bpf_map__set_max_entries(bpf->maps.data, opts->data_bytes))
 		return kb_failed("cannot size the BPF maps");
 	if (kb_uprobe__have_multi())
-		bpf_program__set_expected_attach_type(bpf->progs.on_interpreter_init,
-						      KB_BPF_TRACE_UPROBE_MULTI);
+		for (size_t i = 0; i < ROWS(probes); i++)
+			bpf_program__set_expected_attach_type(
+				bpf_object__find_program_by_name(bpf->obj, probes[i]),
+				KB_BPF_TRACE_UPROBE_MULTI);
 	return NULL;
 }
 
@@ -325,7 +343,7 @@ size_t kb_programs__read_data(struct kb_programs *p, kb_record_fn fn, void *cont
 
 /* Waits for a grace period: programs run inside RCU read-side sections, so those that saw the old
  * generation have ended. */
-static void wait_for_programs(void)
+void kb_programs__await_running(void)
 {
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
 		usleep(50000); /* nohz_full machines refuse it; far longer than any program runs */
@@ -338,7 +356,7 @@ void kb_programs__flip(struct kb_programs *p)
 	p->draining = control->generation & 1;
 	control->new_stacks[!p->draining] = 0;
 	__atomic_fetch_add(&control->generation, 1, __ATOMIC_SEQ_CST);
-	wait_for_programs();
+	kb_programs__await_running();
 }
 
 /* The next batch of a table into keys and values; *in: NULL at first. False: it was the last. */

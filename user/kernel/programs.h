@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "bpf/shared/calls.h"
 #include "bpf/shared/config.h"
 #include "bpf/shared/events.h"
 #include "bpf/shared/layout.h"
@@ -24,9 +25,11 @@
 struct kb_programs;
 
 enum {
-	KB_RUN_CLOCK = 1, /* samples by a perf event */
-	KB_RUN_TICK = 2,  /* samples at timer interrupts */
-	KB_RUN_WAITS = 4, /* kb_programs__attach_switch() */
+	KB_RUN_CLOCK = 1,	/* samples by a perf event */
+	KB_RUN_TICK = 2,	/* samples at timer interrupts */
+	KB_RUN_WAITS = 4,	/* kb_programs__attach_switch() */
+	KB_RUN_CALLS = 8,	/* call_programs.h */
+	KB_RUN_CALL_CLOCK = 16, /* likewise, clocked by time on a CPU */
 };
 
 struct kb_programs_opts {
@@ -98,6 +101,9 @@ typedef void (*kb_count_fn)(const struct kb_stack_key *key, uint64_t count, void
  */
 void kb_programs__flip(struct kb_programs *programs);
 struct kb_error *kb_programs__drain(struct kb_programs *programs, kb_count_fn fn, void *context);
+
+/* Until every program has ended that runs now: some milliseconds. */
+void kb_programs__await_running(void);
 
 typedef void (*kb_wait_sum_fn)(const struct kb_stack_key *key, const struct kb_wait_sum *sum,
 			       void *context);

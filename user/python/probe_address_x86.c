@@ -42,6 +42,19 @@ static bool leaves(const cs_insn *insn)
 	       op.opcode == 0xcc || op.opcode == 0xf4 || (op.opcode == 0x0f && op.second == 0x0b);
 }
 
+static void set_next(const cs_insn *insn, struct kb_probe_address *probe)
+{
+	uint64_t target = 0;
+
+	probe->next[0] = insn->address + insn->size;
+	probe->next[1] = 0;
+	if (!x86_code__target(insn, &target))
+		return;
+	probe->next[1] = target;
+	if (probe->kind != KB_PROBE_CONDITIONAL)
+		probe->next[0] = 0;
+}
+
 static void search(struct x86_code *code, const struct kb_code_map *map, uint64_t start,
 		   kb_register_set intact, struct kb_probe_address *probe)
 {
@@ -59,6 +72,7 @@ static void search(struct x86_code *code, const struct kb_code_map *map, uint64_
 			probe->kind = kind;
 			probe->address = at;
 			probe->written = written;
+			set_next(code->insn, probe);
 			if (kind != KB_PROBE_LONG_NOP)
 				return;
 		}

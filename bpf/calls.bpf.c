@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+
+/*
+ * Counts every call, at uprobes in the interpreter's eval loop (user/symbols/eval_probes.h has
+ * where these are, docs/ARCHITECTURE.md why there).
+ *
+ *   probe → thread → its current frame → who called that → one more for caller and callee
+ *
+ * A probe costs about half a microsecond before any of this begins, so this has to be
+ * short: three reads of the thread's memory and one lookup by hash in the common case. What a
+ * thread needs is in its task storage, what is counted belongs to one thread at a time, so nothing
+ * is locked.
+ *
+ * Beginnings of calls are enough to count them. When calls are clocked (--time measured) their ends
+ * are probed, too, and what the probes themselves take is kept for each call and not counted
+ * as its time.
+ */
+#include "calls.bpf.h"
+#include "stack.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct kb_call_thread);
+} call_threads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, kb_u32);
+	__type(value, struct kb_walk);
+} call_walks SEC(".maps");
+
+/* Threads move from one thread state to another with sub-interpreters: looked at every so often. */
+#define CHECK_EVERY 64
+
+#define KB_OWNER_GENERATOR 1 /* FRAME_OWNED_BY_GENERATOR, 3.11 to 3.15 */
+
+static __always_inline int clocked(void)
+{
+	return (config.want & KB_WANT_CALL_TIMES) != 0;
+}
+
+/* The clock of a thread: time, or its time on a CPU. */
+static __always_inline kb_u64 clock_of(struct kb_call_thread *t)
+{
+	if (!clocked())
+		return 0;
+	return bpf_ktime_get_ns() - (config.want & KB_WANT_CALL_CPU ? t->waited : 0);
+}
+
+/* ---------------------------------------------------------------- threads */
+
+static __noinline int take_slot(struct kb_call_thread *t)
+{
+	kb_u32 slot = 0;
+
+	if (bpf_map_pop_elem(&free_call_slots, &slot))
+		slot = __sync_fetch_and_add(&call_control.n_slots, 1) + 1;
+	if (slot >= KB_CALL_SLOTS_MAX) {
+		kb_count(KB_L_CALLS_FULL, 1);
+		return 0;
+	}
+	t->slot = slot;
+	return 1;
+}
+
+/* Which thread state the thread runs in. */
+static __noinline int find_tstate(struct kb_call_thread *t, struct kb_proc *proc,
+				  const struct kb_layout *layout)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	kb_u32 zero = 0, tid = bpf_get_current_pid_tgid();
+	struct kb_walk *walk = bpf_map_lookup_elem(&call_walks, &zero);
+	kb_u64 tstate;
+
+	if (!walk || !proc || !layout)
+		return 0;
+	kb_find_thread(walk, proc, layout, KB_THREAD_POINTER(task), tid);
+	tstate = walk->tstate_at;
+	t->tstate = tstate;
+	return tstate != 0;
+}
+
+/* The first event of a thread, or of a process in it, or in this window. */
+static __noinline int begin(struct kb_call_thread *t, struct kb_proc *proc,
+			    const struct kb_layout *layout)
+{
+	if (!t->slot && !take_slot(t))
+		return 0;
+	kb_call__pop_to(t, 0, 0);
+	t->last_frame = 0;
+	t->proc = proc->id;
+	t->layout = proc->layout;
+	t->image = proc->image;
+	t->epoch = call_control.epoch;
+	t->checks = 0;
+	kb_send_thread(proc, bpf_get_current_pid_tgid());
+	return 1;
+}
+
+/* A process that is not ready to be counted; what is a target is asked about. */
+static __noinline int not_ready(kb_u32 tgid)
+{
+	if (!kb_filter_passes(tgid))
+		return 0;
+	kb_count(KB_L_CALLS_SEEN, 1);
+	kb_count(KB_L_CALLS_NOT_IDENTIFIED, 1);
+	kb_ask(tgid);
+	return 0;
+}
+
+/* The current frame, 0: not readable. */
+static __always_inline kb_u64 current_frame(struct kb_call_thread *t,
+					    const struct kb_layout *layout)
+{
+	kb_u64 frame = 0;
+
+	if (kb_read_user(&frame, 8, t->tstate + layout->tstate_frame))
+		return 0;
+	if (layout->cframe_current_frame != KB_NO_OFFSET) {
+		kb_u64 cframe = frame;
+
+		frame = 0;
+		kb_read_user(&frame, 8, cframe + layout->cframe_current_frame);
+	}
+	return frame;
+}
+
+/* ---------------------------------------------------------------- what happens */
+
+/* An entry that the interpreter does not mean: it is run through on the way elsewhere. */
+static __always_inline int is_no_entry(struct kb_call_thread *t, const struct kb_call_image *image,
+				       kb_u32 variant)
+{
+	kb_u8 unit[2] = {};
+
+	/* A specialized opcode that gives up goes on in the general one, variant 0. */
+	if (!variant && t->last_variant && t->frame == t->last_frame && t->instr == t->last_instr) {
+		kb_count(KB_L_CALLS_REPEATED, 1);
+		t->last_variant = variant;
+		return 1;
+	}
+	/* Of generators alone: RESUME at the start of a generator expression (3.15). */
+	if (image->skip_resume && t->owner == KB_OWNER_GENERATOR &&
+	    !kb_read_user(unit, sizeof(unit), t->instr) && (unit[1] & 7) == image->skip_resume)
+		return 1;
+	return 0;
+}
+
+static __noinline int unreadable(void)
+{
+	kb_count(KB_L_CALLS_SEEN, 1);
+	kb_count(KB_L_CALLS_UNREADABLE, 1);
+	return 0;
+}
+
+/* The frame at hand begins to run. */
+static __always_inline int count(struct kb_call_thread *t, struct kb_proc *proc,
+				 const struct kb_layout *layout, kb_u64 now)
+{
+	if (!kb_call__find_caller(t, proc, layout, now) || !kb_call__read_code(t, proc))
+		return unreadable();
+	kb_count(KB_L_CALLS_SEEN, 1);
+	return kb_call__push(t, proc, layout, now, 1);
+}
+
+static __always_inline int enter(struct kb_call_thread *t, struct kb_proc *proc,
+				 const struct kb_layout *layout, kb_u64 frame, kb_u64 cookie,
+				 kb_u64 now)
+{
+	kb_u32 variant = KB_POINT_VARIANT(cookie);
+	const struct kb_call_image *image = bpf_map_lookup_elem(&call_images, &t->image);
+
+	if (!image || !frame || !kb_call__read_frame(t, layout, frame))
+		return unreadable();
+	if (is_no_entry(t, image, variant))
+		return 0;
+	t->last_frame = frame;
+	t->last_instr = t->instr;
+	t->last_variant = variant;
+	return count(t, proc, layout, now);
+}
+
+/* An exception passes through the current frame: was it thrown into it? */
+static __noinline int raised(struct kb_call_thread *t, struct kb_proc *proc,
+			     const struct kb_layout *layout, kb_u64 now)
+{
+	const struct kb_call_image *image = bpf_map_lookup_elem(&call_images, &t->image);
+	kb_u64 frame = current_frame(t, layout), word;
+	kb_u8 opcode = 0;
+
+	if (!image || !frame || !kb_call__read_frame(t, layout, frame) ||
+	    t->owner != KB_OWNER_GENERATOR || kb_read_user(&opcode, 1, t->instr))
+		return 0;
+	word = opcode / 64;
+	KB_OPAQUE(word);
+	if (!(image->thrown[word & (KB_OPCODE_SET_WORDS - 1)] >> (opcode % 64) & 1))
+		return 0;
+	/* A signal's handler that raises, between the entry and its first instruction. */
+	if (frame == t->last_frame && t->instr == t->last_instr)
+		return 0;
+	t->last_frame = frame;
+	t->last_instr = t->instr;
+	kb_count(KB_L_CALLS_THROWN, 1);
+	return count(t, proc, layout, now);
+}
+
+/* The call of a frame ends, and with it what lies above it. */
+static __noinline int leave(struct kb_call_thread *t, kb_u64 frame, kb_u64 now)
+{
+	struct kb_call_frame *at;
+	kb_u32 depth = t->depth;
+
+	for (int i = 0; i < 16; i++) {
+		if (depth <= i)
+			break;
+		at = kb_call__at(t, depth - 1 - i);
+		if (at && at->frame == frame) {
+			kb_call__pop_to(t, depth - 1 - i, now);
+			break;
+		}
+	}
+	return 0;
+}
+
+static __always_inline void on_point(struct kb_call_thread *t, struct kb_proc *proc,
+				     const struct kb_layout *layout, struct pt_regs *ctx,
+				     kb_u64 cookie, kb_u64 now)
+{
+	kb_u64 first = KB_FIRST_ARGUMENT(ctx), second = KB_SECOND_ARGUMENT(ctx);
+
+	switch (KB_POINT_OF(cookie)) {
+	case KB_POINT_ENTER:
+		enter(t, proc, layout, current_frame(t, layout), cookie, now);
+		break;
+	case KB_POINT_ENTER_1:
+	case KB_POINT_ENTER_2:
+		enter(t, proc, layout, KB_POINT_OF(cookie) == KB_POINT_ENTER_1 ? first : second,
+		      cookie, now);
+		break;
+	case KB_POINT_RAISE:
+		raised(t, proc, layout, now);
+		break;
+	case KB_POINT_LEAVE:
+	case KB_POINT_YIELD:
+		leave(t, current_frame(t, layout), now);
+		break;
+	case KB_POINT_LEAVE_1:
+		leave(t, first, now);
+		break;
+	case KB_POINT_LEAVE_2:
+		leave(t, second, now);
+		break;
+	case KB_POINT_LEAVE_TOP:
+		if (t->depth)
+			kb_call__pop_to(t, t->depth - 1, now);
+		break;
+	}
+}
+
+SEC("uprobe")
+int on_call(struct pt_regs *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	kb_u64 id = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx), now;
+	kb_u32 tgid = id >> 32;
+	struct kb_call_frame *top;
+	struct kb_call_thread *t;
+	struct kb_layout *layout;
+	struct kb_proc *proc;
+
+	if (config.tid && (kb_u32)id != config.tid)
+		return 0;
+	if (config.filter == KB_FILTER_CGROUP && !kb_filter_passes(tgid))
+		return 0;
+	proc = bpf_map_lookup_elem(&procs, &tgid);
+	if (!proc || proc->state != KB_PROC_PYTHON ||
+	    !kb_same_start(proc->start_time, task->group_leader->start_boottime))
+		return not_ready(tgid);
+	layout = bpf_map_lookup_elem(&layouts, &proc->layout);
+	t = bpf_task_storage_get(&call_threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!t || !layout) {
+		kb_count(KB_L_CALLS_SEEN, 1);
+		kb_count(KB_L_CALLS_FULL, 1);
+		return 0;
+	}
+	now = clock_of(t);
+	if ((t->proc != proc->id || t->epoch != call_control.epoch) && !begin(t, proc, layout))
+		return 0;
+	if (layout->version_minor >= 11 && !(t->checks++ % CHECK_EVERY) &&
+	    !find_tstate(t, proc, layout))
+		return unreadable();
+	on_point(t, proc, layout, ctx, cookie, now);
+	if (clocked()) {
+		/* What this run took is nobody's time; the call that goes on is the one on top. */
+		top = kb_call__top(t);
+		if (top)
+			top->overhead += clock_of(t) - now + call_control.trap_ns;
+	}
+	return 0;
+}
+
+/* What a probe costs without us: user space measures it in itself. */
+SEC("uprobe")
+int on_call_empty(struct pt_regs *ctx)
+{
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_call_exit, struct task_struct *task)
+{
+	struct kb_call_thread *t = bpf_task_storage_get(&call_threads, task, NULL, 0);
+	kb_u32 slot;
+
+	if (!t || !t->slot)
+		return 0;
+	kb_call__pop_to(t, 0, 0);
+	kb_call__free(t);
+	slot = t->slot;
+	t->slot = 0;
+	t->proc = 0;
+	bpf_map_push_elem(&free_call_slots, &slot, BPF_ANY);
+	return 0;
+}
+
+/* Only when time on a CPU is what counts. */
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_call_switch, _Bool preempted, struct task_struct *prev, struct task_struct *next)
+{
+	kb_u64 now = bpf_ktime_get_ns();
+	struct kb_call_thread *t;
+
+	t = prev->mm ? bpf_task_storage_get(&call_threads, prev, NULL, 0) : NULL;
+	if (t)
+		t->left = now;
+	t = next->mm ? bpf_task_storage_get(&call_threads, next, NULL, 0) : NULL;
+	if (t && t->left) {
+		t->waited += now - t->left;
+		t->left = 0;
+	}
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

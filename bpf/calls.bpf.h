@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_CALLS_BPF_H
+#define KB_CALLS_BPF_H
+
+#include "common/process.bpf.h"
+#include "python/walk.bpf.h"
+#include "shared/calls.h"
+
+/* Of calls.bpf.c (what probes see) and calls_stack.bpf.c (who calls whom), which defines the maps.
+ */
+#ifdef KB_DEFINE_CALL_MAPS
+#define KB_CALL_MAP
+#else
+#define KB_CALL_MAP extern
+#endif
+
+KB_CALL_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KB_IMAGES_MAX);
+	__type(key, kb_u32);
+	__type(value, struct kb_call_image);
+} call_images SEC(".maps");
+
+/* The shadow stacks: each thread has what it needs in chunks; index 0 is none. */
+KB_CALL_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KB_CALL_CHUNKS_MAX);
+	__type(key, kb_u32);
+	__type(value, struct kb_call_chunk);
+} call_chunks SEC(".maps");
+
+/* Of threads that have ended. */
+KB_CALL_MAP struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, KB_CALL_CHUNKS_MAX);
+	__type(value, kb_u32);
+} free_call_chunks SEC(".maps");
+
+KB_CALL_MAP struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, KB_CALL_SLOTS_MAX);
+	__type(value, kb_u32);
+} free_call_slots SEC(".maps");
+
+KB_CALL_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KB_CALL_EDGES_MAX);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, kb_u32);
+	__type(value, struct kb_call_edge);
+} call_edges SEC(".maps");
+
+/* How many calls of a function are live in a thread. */
+KB_CALL_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KB_CALL_LEVELS_MAX);
+	__type(key, kb_u32);
+	__type(value, kb_u32);
+} call_levels SEC(".maps");
+
+extern volatile struct kb_call_control call_control;
+
+/*
+ * A thread whose calls are counted. Only its own programs touch it: what a program reads of the
+ * thread's memory lies here, too, where no other thread's program comes in between.
+ */
+struct kb_call_thread {
+	kb_u64 tstate; /* 3.11+ */
+	/* The last entry: the same one may be met twice, on its way through two opcodes. */
+	kb_u64 last_frame, last_instr;
+	kb_u32 last_variant;
+	kb_u32 slot; /* of KB_CALL_SLOTS_MAX, 0: none */
+	kb_u32 proc, layout, image;
+	kb_u32 epoch;
+	kb_u32 depth; /* live calls on the shadow stack */
+	kb_u32 n_chunks;
+	kb_u64 waited; /* ns off the CPU in all, when only time on it counts */
+	kb_u64 left;   /* since when, 0: it runs */
+	/* The frame at hand. */
+	kb_u64 frame, code, previous, instr, owner;
+	kb_u64 identity; /* of its code object: a hash */
+	kb_u32 by_c;	 /* C code called it */
+	kb_u32 checks;
+	kb_u8 head[KB_FRAME_SPAN];
+	kb_u8 object[KB_IDENTITY_MAX];
+	kb_u32 chunks[KB_CALL_THREAD_CHUNKS];
+};
+
+/* A live call by its place from the root. NULL: the thread has no memory for that. */
+static __always_inline struct kb_call_frame *kb_call__at(struct kb_call_thread *t, kb_u64 index)
+{
+	kb_u64 place = index / KB_CALL_CHUNK_FRAMES, within = index % KB_CALL_CHUNK_FRAMES;
+	struct kb_call_chunk *chunk;
+	kb_u32 number;
+
+	KB_OPAQUE(place);
+	if (place >= KB_CALL_THREAD_CHUNKS)
+		return NULL;
+	number = t->chunks[place];
+	chunk = bpf_map_lookup_elem(&call_chunks, &number);
+	KB_OPAQUE(within);
+	return chunk ? &chunk->frames[within & (KB_CALL_CHUNK_FRAMES - 1)] : NULL;
+}
+
+static __always_inline struct kb_call_frame *kb_call__top(struct kb_call_thread *t)
+{
+	return t->depth ? kb_call__at(t, t->depth - 1) : NULL;
+}
+
+/* Takes calls off until `depth` are left. now: 0 where calls are not clocked. */
+int kb_call__pop_to(struct kb_call_thread *t, kb_u32 depth, kb_u64 now);
+
+/* Gives the memory of an empty stack back. */
+int kb_call__free(struct kb_call_thread *t);
+
+/* Reads a frame of the interpreter's into "the frame at hand". False: unreadable. */
+int kb_call__read_frame(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 frame);
+/* And what tells its code object from others. */
+int kb_call__read_code(struct kb_call_thread *t, const struct kb_proc *proc);
+
+/*
+ * Makes the frame that called the one at hand the top of the shadow stack; the frame at hand
+ * stays what it is. Returns 0 where that is not possible, which has been counted.
+ */
+int kb_call__find_caller(struct kb_call_thread *t, struct kb_proc *proc,
+			 const struct kb_layout *layout, kb_u64 now);
+
+/* Puts the frame at hand on top. counted: its call begins now. Returns 0 when there is no room. */
+int kb_call__push(struct kb_call_thread *t, struct kb_proc *proc, const struct kb_layout *layout,
+		  kb_u64 now, kb_u32 counted);
+
+#endif
