@@ -130,23 +130,27 @@ static __always_inline kb_u64 current_frame(struct kb_call_thread *t,
 
 /* ---------------------------------------------------------------- what happens */
 
-/* An entry that the interpreter does not mean: it is run through on the way elsewhere. */
-static __always_inline int is_no_entry(struct kb_call_thread *t, const struct kb_call_image *image,
-				       kb_u32 variant)
+/* 3.15: RESUME at the start of a generator expression, which is entered by another one. */
+static __always_inline int is_skipped(struct kb_call_thread *t, const struct kb_call_image *image)
 {
+	struct pt_regs *regs = kb_user_registers();
 	kb_u8 unit[2] = {};
 
-	/* A specialized opcode that gives up goes on in the general one, variant 0. */
-	if (!variant && t->last_variant && t->frame == t->last_frame && t->instr == t->last_instr) {
-		kb_count(KB_L_CALLS_REPEATED, 1);
-		t->last_variant = variant;
-		return 1;
-	}
-	/* Of generators alone: RESUME at the start of a generator expression (3.15). */
-	if (image->skip_resume && t->owner == KB_OWNER_GENERATOR &&
-	    !kb_read_user(unit, sizeof(unit), t->instr) && (unit[1] & 7) == image->skip_resume)
-		return 1;
-	return 0;
+	if (!image->skip_resume)
+		return 0;
+	if (image->oparg)
+		return (KB_REGISTER(regs, image->oparg - 1) & 7) == image->skip_resume;
+	return !kb_read_user(unit, sizeof(unit), t->instr) && (unit[1] & 7) == image->skip_resume;
+}
+
+/* A specialized opcode that gives up goes on in the general one, variant 0. */
+static __always_inline int is_repeated(struct kb_call_thread *t, kb_u32 variant)
+{
+	if (variant || !t->last_variant || t->frame != t->last_frame || t->instr != t->last_instr)
+		return 0;
+	kb_count(KB_L_CALLS_REPEATED, 1);
+	t->last_variant = variant;
+	return 1;
 }
 
 static __noinline int unreadable(void)
@@ -175,7 +179,7 @@ static __always_inline int enter(struct kb_call_thread *t, struct kb_proc *proc,
 
 	if (!image || !frame || !kb_call__read_frame(t, layout, frame))
 		return unreadable();
-	if (is_no_entry(t, image, variant))
+	if (is_skipped(t, image) || is_repeated(t, variant))
 		return 0;
 	t->last_frame = frame;
 	t->last_instr = t->instr;
@@ -198,11 +202,8 @@ static __noinline int raised(struct kb_call_thread *t, struct kb_proc *proc,
 	KB_OPAQUE(word);
 	if (!(image->thrown[word & (KB_OPCODE_SET_WORDS - 1)] >> (opcode % 64) & 1))
 		return 0;
-	/* A signal's handler that raises, between the entry and its first instruction. */
-	if (frame == t->last_frame && t->instr == t->last_instr)
-		return 0;
-	t->last_frame = frame;
-	t->last_instr = t->instr;
+	/* (A signal's handler that raises before the first instruction looks the same.) */
+	t->last_frame = 0;
 	kb_count(KB_L_CALLS_THROWN, 1);
 	return count(t, proc, layout, now);
 }

@@ -419,13 +419,29 @@ struct chaining {
 	kb_u32 failed;
 };
 
+/* Does the frame that was read last stand for no function? C code's, and 3.12's between a class and
+ * its __init__. */
+static __always_inline int is_no_function(struct kb_call_thread *t, const struct kb_layout *layout)
+{
+	const struct kb_call_image *image;
+	kb_u8 opcode = 0;
+
+	if (layout->skip_owner && t->owner >= layout->skip_owner) {
+		t->by_c = 1;
+		return 1;
+	}
+	image = bpf_map_lookup_elem(&call_images, &t->image);
+	return image && image->init_check && !kb_read_user(&opcode, 1, t->instr) &&
+	       opcode == image->init_check;
+}
+
 static long chain_step(kb_u64 index, struct chaining *c)
 {
 	kb_u64 n = c->chain->n;
 
 	if (!c->frame || !kb_call__read_frame(c->t, c->layout, c->frame))
 		return 1;
-	if (!c->layout->skip_owner || c->t->owner < c->layout->skip_owner) {
+	if (!is_no_function(c->t, c->layout)) {
 		KB_OPAQUE(n);
 		if (n >= CHAIN_MAX)
 			return 1;
@@ -493,11 +509,31 @@ static __always_inline int resync(struct kb_call_thread *t, struct kb_proc *proc
 	return !c.failed;
 }
 
+/* If a frame stands for no function: goes to the one behind it. The frame at hand stays the same.
+ */
+static __noinline int behind(struct kb_call_thread *t, const struct kb_layout *layout,
+			     kb_u64 *previous)
+{
+	kb_u64 frame = t->frame, code = t->code, instr = t->instr;
+	int is = 0;
+
+	if (kb_call__read_frame(t, layout, *previous) && is_no_function(t, layout)) {
+		*previous = t->previous;
+		is = 1;
+	}
+	t->frame = frame;
+	t->code = code;
+	t->instr = instr;
+	return is;
+}
+
+#define NO_FUNCTIONS_MAX 3 /* in a row: C code's, and a class's */
+
 __noinline int kb_call__find_caller(struct kb_call_thread *t, struct kb_proc *proc,
 				    const struct kb_layout *layout, kb_u64 now)
 {
-	kb_u64 frame, previous, code, instr;
 	struct kb_call_frame *top;
+	kb_u64 previous;
 
 	if (!t || !proc || !layout)
 		return 0;
@@ -508,19 +544,10 @@ __noinline int kb_call__find_caller(struct kb_call_thread *t, struct kb_proc *pr
 		return 1;
 	if (previous && pop_to_frame(t, previous, now))
 		return 1;
-	/* A frame that stands for C code: its caller is the one behind it. */
-	if (previous && layout->skip_owner) {
-		frame = t->frame;
-		code = t->code;
-		instr = t->instr;
-		if (kb_call__read_frame(t, layout, previous) && t->owner >= layout->skip_owner) {
-			t->by_c = 1;
-			previous = t->previous;
-		}
-		t->frame = frame;
-		t->code = code;
-		t->instr = instr;
-		t->previous = previous;
+	/* Frames that stand for no function: the caller is behind them. */
+	for (int i = 0; i < NO_FUNCTIONS_MAX && previous; i++) {
+		if (!behind(t, layout, &previous))
+			break;
 		if (previous && pop_to_frame(t, previous, now))
 			return 1;
 	}
@@ -528,8 +555,6 @@ __noinline int kb_call__find_caller(struct kb_call_thread *t, struct kb_proc *pr
 		kb_call__pop_to(t, 0, now);
 		return 1;
 	}
-	if (!resync(t, proc, layout, now))
-		return 0;
 	t->previous = previous;
-	return 1;
+	return resync(t, proc, layout, now);
 }

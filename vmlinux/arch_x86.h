@@ -17,8 +17,10 @@ struct pt_regs {
 } KB_CORE;
 #define KB_INSTRUCTION_POINTER(regs) ((regs)->ip)
 
-#define KB_FIRST_ARGUMENT(regs)	 ((regs)->di)
-#define KB_SECOND_ARGUMENT(regs) ((regs)->si)
+/* By DWARF's number, of those that may hold a variable. */
+#define KB_REGISTER(regs, number) ((number) == 6 ? (regs)->bp : KB_NATIVE_REGISTER(regs, number))
+#define KB_FIRST_ARGUMENT(regs)	  ((regs)->di)
+#define KB_SECOND_ARGUMENT(regs)  ((regs)->si)
 
 /* In a system call: which one, and its arguments. */
 #define KB_SYSCALL_NUMBER(regs) ((regs)->orig_ax)

@@ -40,7 +40,9 @@ struct kb_call_image {
 	kb_u16 identity;       /* offset in a code object of what tells it from another one … */
 	kb_u16 identity_bytes; /* … a multiple of 8, at most KB_IDENTITY_MAX */
 	kb_u16 skip_resume;    /* 3.15: a RESUME with (oparg & 7) == this is no entry; 0: none */
-	kb_u16 reserved;
+	kb_u8 oparg;	  /* that has it at entries: 1 + DWARF's number; 0: read the instruction */
+	kb_u8 init_check; /* 3.12+: opcode that a frame stands at which is between a class and its
+			     __init__ and stands for no function; 0: there are none */
 };
 KB_ASSERT_SIZE(struct kb_call_image, 48);
 #define KB_IDENTITY_MAX 96

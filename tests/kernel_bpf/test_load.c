@@ -39,7 +39,7 @@ static const struct {
 	{ "on_fork", 430 },
 	{ "on_exec", 210 },
 	{ "on_exit", 105 },
-	{ "on_call", 100000 },
+	{ "on_call", 135000 },
 	{ "on_call_empty", 2 },
 	{ "on_call_exit", 10000 },
 	{ "on_call_switch", 200 },

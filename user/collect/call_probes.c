@@ -117,7 +117,9 @@ static void set_opcode(uint64_t *set, unsigned minor, const char *name)
  */
 static void set_thrown(uint64_t *set, unsigned minor)
 {
-	static const char *const at[] = { "YIELD_VALUE", "INSTRUMENTED_YIELD_VALUE" };
+	/* 3.11 moves it on, to the end of the loop that awaits something, when that has raised. */
+	static const char *const at[] = { "YIELD_VALUE", "INSTRUMENTED_YIELD_VALUE",
+					  "JUMP_BACKWARD_NO_INTERRUPT" };
 	static const char *const behind[] = { "RESUME", "RESUME_CHECK", "RESUME_CHECK_JIT",
 					      "INSTRUMENTED_RESUME" };
 
@@ -130,8 +132,10 @@ static void set_thrown(uint64_t *set, unsigned minor)
 #define RESUME_AT_GENERATOR_START 4 /* 3.15: Include/internal/pycore_opcode_utils.h */
 
 static struct kb_error *describe(struct kb_call_probes *probes, uint32_t image,
-				 const struct kb_image_info *info)
+				 const struct kb_image_info *info,
+				 const struct kb_eval_probes *found)
 {
+	int init_check = kb_opcode__number(info->layout.version_minor, "EXIT_INIT_CHECK");
 	const struct kb_layout *layout = &info->layout;
 	struct kb_call_image call = { .code_type = info->image.code_type };
 	uint16_t last = layout->code_name > layout->code_filename ? layout->code_name
@@ -144,6 +148,10 @@ static struct kb_error *describe(struct kb_call_probes *probes, uint32_t image,
 		return kb_unsupported("code objects of an unknown shape");
 	if (layout->version_minor >= 15)
 		call.skip_resume = RESUME_AT_GENERATOR_START;
+	if (found->oparg.number != KB_REGISTER_NONE && !found->oparg.memory)
+		call.oparg = 1 + found->oparg.number;
+	if (init_check > 0)
+		call.init_check = init_check;
 	set_thrown((uint64_t *)call.thrown, layout->version_minor);
 	return kb_call_programs__add_image(probes->calls, image, &call);
 }
@@ -202,7 +210,7 @@ static struct kb_error *find(struct kb_call_probes *probes, const struct kb_imag
 		file->offsets[file->n++] = found.probes[i].at.offset;
 		KB_TRY(set_aside(probes, file->image, &found.probes[i].at));
 	}
-	return describe(probes, file->image, info);
+	return describe(probes, file->image, info, &found);
 }
 
 /* pid 0: everywhere. */

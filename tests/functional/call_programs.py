@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Programs whose calls cProfile and keelback count, for Python 3.6 and later.
+
+Each is a function work() that does the same whenever it has been called twice. COUNTED calls it once more, when a line
+comes on stdin or under cProfile if a file is named for what that says.
+"""
+
+COUNTED = '''
+import json, os, sys
+
+def label(code):
+    return [code.co_filename, code.co_firstlineno, code.co_name] if hasattr(code, "co_name") else ["~", 0, code]
+
+def dump(profile, path):
+    """Sums by label: pstats keeps one of several functions with the same."""
+    functions, edges = {}, {}
+    for entry in profile.getstats():
+        key = json.dumps(label(entry.code))
+        calls = functions.setdefault(key, [0, 0])
+        calls[0] += entry.callcount
+        calls[1] += entry.callcount - entry.reccallcount
+        for sub in entry.calls or ():
+            edge = edges.setdefault(json.dumps([label(entry.code), label(sub.code)]), [0])
+            edge[0] += sub.callcount
+    with open(path, "w") as file:
+        json.dump([functions, edges], file)
+
+def main():
+    path = sys.argv[1:]
+    for _ in range(2):
+        work()
+    if path:
+        import cProfile
+        profile = cProfile.Profile(builtins=path[1:] == ["builtins"])
+        profile.runcall(work)
+        dump(profile, path[0])
+    else:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        work()
+        os._exit(0)  # the interpreter's end is not asked for
+
+main()
+'''
+
+JSON = '''
+import json.decoder, json.encoder, json.scanner
+# The parts in C are left out, so that Python's are called.
+json.decoder.scanstring = json.decoder.py_scanstring
+scan = json.scanner.py_make_scanner
+DATA = {"a": [1, 2.5, "x" * 20, None, True] * 10, "b": {"c": ["y", {"d": "e"}] * 8}, "f": "\\u00e9\\n" * 5}
+
+def work():
+    decoder = json.decoder.JSONDecoder()
+    decoder.parse_string = json.decoder.py_scanstring
+    decoder.scan_once = scan(decoder)
+    for _ in range(5):
+        text = "".join(json.encoder.JSONEncoder(indent=1, sort_keys=True).iterencode(DATA))
+        assert decoder.decode(text) == DATA
+'''
+
+TOKENIZE = '''
+import ast, io, tokenize, keyword
+SOURCE = open(keyword.__file__, encoding="utf-8").read() + "def f(a, *b, c=1, **d):\\n  return [x for x in b if x]\\n"
+
+class Names(ast.NodeVisitor):
+    def __init__(self):
+        self.names = []
+    def visit_Name(self, node):
+        self.names.append(node.id)
+        self.generic_visit(node)
+
+def work():
+    tokens = list(tokenize.generate_tokens(io.StringIO(SOURCE).readline))
+    names = Names()
+    names.visit(ast.parse(SOURCE))
+    assert len(tokens) > 100 and names.names
+'''
+
+REGEX = '''
+import re
+PATTERNS = [r"(?P<a>\\d+)-(?P<b>\\w*)", r"[a-z0-9._%+-]+@(?:[a-z]+\\.)+[a-z]{2,4}", r"(a|bc|d*e)+?(?=f)", r"^\\s*#.*$|x{3,5}"]
+
+def work():
+    re.purge()
+    for pattern in PATTERNS:
+        assert re.compile(pattern, re.I | re.M).search("xxxx" * 3 + "#a 1-b u@v.org bcdef") or True
+        re.sub(pattern, lambda match: match.group(0).upper(), "12-ab xxxx u@v.org")
+'''
+
+ASYNCIO = '''
+import asyncio
+
+async def leaf(n):
+    await asyncio.sleep(0)
+    return n
+
+async def middle(n):
+    total = 0
+    for i in range(n):
+        total += await leaf(i)
+    return total
+
+async def numbers(n):
+    for i in range(n):
+        await asyncio.sleep(0)
+        yield i
+
+async def cancelled():
+    try:
+        await asyncio.get_event_loop().create_future()
+    finally:
+        await asyncio.sleep(0)
+
+async def everything():
+    tasks = [asyncio.ensure_future(middle(n)) for n in range(6)]
+    waits = asyncio.ensure_future(cancelled())
+    total = sum(await asyncio.gather(*tasks))
+    async for n in numbers(5):
+        total += n
+    waits.cancel()
+    try:
+        await waits
+    except asyncio.CancelledError:
+        total += 1
+    return total
+
+def work():
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(everything())
+    finally:
+        loop.close()
+'''
+
+DECIMAL = '''
+import _pydecimal as decimal
+
+def work():
+    with decimal.localcontext() as context:
+        context.prec = 20
+        x = decimal.Decimal("1.5")
+        for i in range(1, 12):
+            x = (x * x + decimal.Decimal(i)).sqrt() / decimal.Decimal(3) - decimal.Decimal("0.1") ** 2
+        assert str(x) and hash(x) and x.quantize(decimal.Decimal("0.001"))
+'''
+
+# Which thread runs when is open, what each calls is not.
+THREADS = '''
+import queue, threading
+
+def square(n):
+    return n * n
+
+def worker(numbers, results):
+    for n in iter(numbers.get_nowait, None):
+        results.append(square(n) + helper(n))
+
+def helper(n):
+    return n if n < 2 else helper(n - 1)
+
+def work():
+    threads = []
+    for _ in range(4):
+        numbers, results = queue.Queue(), []
+        for n in list(range(40)) + [None]:
+            numbers.put(n)
+        threads.append(threading.Thread(target=worker, args=(numbers, results)))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+'''
+
+# Generators in every way, exceptions, recursion of two functions, classes, C code that calls Python.
+MIX = '''
+import contextlib, functools
+
+def generator(n):
+    for i in range(n):
+        try:
+            got = yield i
+        except KeyError:
+            yield -1
+
+def delegating(n):
+    result = yield from generator(n)
+    yield from inner(3)
+
+def inner(n):
+    yield from (i for i in range(n))
+
+def even(n):
+    return n == 0 or odd(n - 1)
+
+def odd(n):
+    return n != 0 and even(n - 1)
+
+def fails(n):
+    if n == 0:
+        raise ValueError
+    fails(n - 1)
+
+class Thing:
+    def __init__(self, n):
+        self.n = n
+    def __lt__(self, other):
+        return self.n < other.n
+    def __eq__(self, other):
+        return self.n == other.n
+    __hash__ = None
+    @property
+    def double(self):
+        return 2 * self.n
+    @classmethod
+    def make(cls, n):
+        return cls(n)
+    def __iter__(self):
+        return iter(self.items())
+    def items(self):
+        for i in range(self.n):
+            yield i
+    def __getattr__(self, name):
+        return self.n
+
+@contextlib.contextmanager
+def managed(swallow):
+    try:
+        yield
+    except ValueError:
+        if not swallow:
+            raise
+
+@functools.lru_cache(maxsize=None)
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+def decorated(function):
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+    return wrapper
+
+@decorated
+def plus(a, b=1, *rest, **more):
+    return a + b + len(rest) + len(more)
+
+def work():
+    g = generator(3)
+    next(g), g.send(1)
+    g.throw(KeyError("x"))
+    list(g)
+    d = delegating(4)
+    next(d)
+    d.throw(KeyError("y"))
+    list(d)
+    even(10), odd(7)
+    for n in range(4):
+        try:
+            fails(n)
+        except ValueError:
+            pass
+    things = [Thing.make(n) for n in (3, 1, 2)]
+    sorted(things), max(things, key=lambda thing: thing.n), things.index(things[2])
+    [thing.double + thing.other for thing in things], [list(thing) for thing in things]
+    with managed(True):
+        raise ValueError
+    try:
+        with managed(False):
+            raise ValueError
+    except ValueError:
+        pass
+    fib.cache_clear()
+    fib(15)
+    plus(1, 2, 3, x=4), functools.reduce(plus, range(5)), list(map(plus, range(3)))
+    {x: plus(x) for x in range(3)}, {plus(x) for x in range(2)}
+    exec(compile("def made(n):\\n  return n\\nfor i in range(3): made(i)", "<made>", "exec"), {})
+'''
+
+PROGRAMS = dict(json=JSON, tokenize=TOKENIZE, regex=REGEX, asyncio=ASYNCIO, decimal=DECIMAL, threads=THREADS, mix=MIX)

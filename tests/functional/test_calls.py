@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Exact call statistics: the same counts that cProfile has, and what becomes of a program meanwhile."""
+
+import json
+import marshal
+import subprocess
+from pathlib import Path
+
+from call_programs import COUNTED, PROGRAMS
+from harness import clean_environment, per_python
+
+# The order of sets must not make one run differ from another.
+FIXED = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def read_stats(path):
+    """What a pstats file has: calls by function, calls by (caller, function)."""
+    functions, edges = {}, {}
+    for function, (primitive, calls, _, _, callers) in marshal.loads(Path(path).read_bytes()).items():
+        functions[function] = (calls, primitive)
+        for caller, counts in callers.items():
+            edges[caller, function] = counts[0]
+    return functions, edges
+
+
+def start_program(env, name):
+    """The program after its two calls of work(): a line on stdin is for the third."""
+    script = env.py.script(PROGRAMS[name] + COUNTED, f"work_{name}.py")
+    target = env.py.popen([script], env={**clean_environment(), **FIXED}, stdin=subprocess.PIPE)
+    env.wait_line(target, "ready")
+    return target
+
+
+def attach(env, target, *options):
+    """keelback calls on it, once the probes are there."""
+    counter = env.popen("calls", "-v", "-p", target.pid, *options, stderr=subprocess.STDOUT)
+    env.wait_line(counter, "counting")
+    return counter
+
+
+def go_on(target):
+    target.stdin.write("go\n")
+    target.stdin.close()
+
+
+def finish(counter):
+    output, _ = counter.communicate(timeout=60)
+    print(output)
+    assert counter.returncode == 0, counter.returncode
+    return output
+
+
+def count_calls(env, name, *options):
+    """(functions, edges) of one call of work(), as keelback counts them."""
+    path = Path(env.tmp, "keelback.pstats")
+    target = start_program(env, name)
+    counter = attach(env, target, "--exact", "--time", "none", "-o", path, *options)
+    go_on(target)
+    finish(counter)
+    functions, edges = read_stats(path)
+    # The line that the program waited for.
+    return ({key: value for key, value in functions.items() if key[2] != "decode" or "codecs" not in key[0]},
+            {edge: calls for edge, calls in edges.items() if "codecs" not in edge[1][0]})
+
+
+def profile_calls(env, name, *options):
+    """The same by cProfile."""
+    path = Path(env.tmp, "cprofile.json")
+    script = env.py.script(PROGRAMS[name] + COUNTED, f"work_{name}.py")
+    env.py.run([script, path, *options], env={**clean_environment(), **FIXED})
+    functions, edges = json.loads(path.read_text())
+    return ({tuple(json.loads(key)): tuple(value) for key, value in functions.items()},
+            {tuple(map(tuple, json.loads(key))): value[0] for key, value in edges.items()})
+
+
+def check_same(env, name, where, ours, theirs):
+    differing = {key: (ours.get(key), theirs.get(key)) for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)}
+    for key, (a, b) in sorted(differing.items(), key=str)[:20]:
+        print(f"{name}: {where}: {key}: keelback {a}, cProfile {b}")
+    return differing
+
+
+def inside(functions, edges):
+    """Python functions that work() called, without what called it."""
+    around = "main", "<module>", "runcall"
+    return ({key: value for key, value in functions.items() if key[0] != "~" and key[2] not in around},
+            {edge: calls for edge, calls in edges.items()
+             if "~" not in (edge[0][0], edge[1][0]) and edge[0][2] not in around})
+
+
+def compare(env, name):
+    ours, our_edges = inside(*count_calls(env, name))
+    theirs, their_edges = inside(*profile_calls(env, name))
+    assert len(theirs) > 5
+    return check_same(env, name, "calls", ours, theirs), check_same(env, name, "edges", our_edges, their_edges)
+
+
+@per_python(timeout=180)
+def test_counts_are_those_of_cprofile(env):
+    failed = {}
+    for name in PROGRAMS:
+        functions, edges = compare(env, name)
+        if functions or edges:
+            failed[name] = (len(functions), len(edges))
+    assert not failed, failed
