@@ -527,6 +527,22 @@ static __noinline int behind(struct kb_call_thread *t, const struct kb_layout *l
 	return is;
 }
 
+/*
+ * The frame between a class and its __init__ lies where that of a call that has ended may have
+ * lain, which looks the same on the shadow stack. It has no variables and room for next to nothing
+ * (_Py_MakeShimCode), so it is close below its callee; or in another piece of the data stack.
+ */
+#define SHIM_BYTES_MAX 112
+#define PIECE_BYTES    8192 /* half of the smallest: 16 kB, DATA_STACK_CHUNK_SIZE in pystate.c */
+
+static __always_inline int may_be_no_function(struct kb_call_thread *t, kb_u64 previous)
+{
+	const struct kb_call_image *image = bpf_map_lookup_elem(&call_images, &t->image);
+	kb_u64 above = t->frame - previous;
+
+	return image && image->init_check && (above <= SHIM_BYTES_MAX || above >= PIECE_BYTES);
+}
+
 #define NO_FUNCTIONS_MAX 3 /* in a row: C code's, and a class's */
 
 __noinline int kb_call__find_caller(struct kb_call_thread *t, struct kb_proc *proc,
@@ -539,6 +555,8 @@ __noinline int kb_call__find_caller(struct kb_call_thread *t, struct kb_proc *pr
 		return 0;
 	previous = t->previous;
 	t->by_c = 0;
+	if (previous && may_be_no_function(t, previous))
+		behind(t, layout, &previous);
 	top = kb_call__top(t);
 	if (top && top->frame == previous)
 		return 1;

@@ -35,7 +35,8 @@ struct kb_probe_address {
 	enum kb_probe_kind kind;
 	/* Registers that are not as they were at the start (code_map.h). */
 	kb_register_set written;
-	/* Where the program goes on when the kernel has emulated the instruction; 0: nowhere else. */
+	/* Where the program goes on when the kernel has emulated the instruction; 0: nowhere else.
+	 */
 	uint64_t next[2];
 };
 
