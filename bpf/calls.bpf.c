@@ -32,8 +32,7 @@ struct {
 	__type(value, struct kb_walk);
 } call_walks SEC(".maps");
 
-/* Threads move from one thread state to another with sub-interpreters: looked at every so often. */
-#define CHECK_EVERY 64
+#define CHECK_EVERY 64 /* how often it is found out which thread state a thread is in */
 
 #define KB_OWNER_GENERATOR 1 /* FRAME_OWNED_BY_GENERATOR, 3.11 to 3.15 */
 
@@ -66,57 +65,74 @@ static __noinline int take_slot(struct kb_call_thread *t)
 	return 1;
 }
 
-/* Which thread state the thread runs in. */
-static __noinline int find_tstate(struct kb_call_thread *t, struct kb_proc *proc,
-				  const struct kb_layout *layout)
+/* Which thread state the thread runs in: it may move to another one with sub-interpreters. */
+static __noinline int find_tstate(struct kb_call_thread *t, const struct kb_layout *layout)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	kb_u32 zero = 0, tid = bpf_get_current_pid_tgid();
+	kb_u32 zero = 0, tid = bpf_get_current_pid_tgid(), tgid = bpf_get_current_pid_tgid() >> 32;
 	struct kb_walk *walk = bpf_map_lookup_elem(&call_walks, &zero);
+	struct kb_proc *proc = bpf_map_lookup_elem(&procs, &tgid);
 	kb_u64 tstate;
 
 	if (!walk || !proc || !layout)
 		return 0;
-	kb_find_thread(walk, proc, layout, KB_THREAD_POINTER(task), tid);
+	kb_find_thread(walk, proc, layout, KB_THREAD_POINTER(bpf_get_current_task_btf()), tid);
 	tstate = walk->tstate_at;
 	t->tstate = tstate;
 	return tstate != 0;
 }
 
-/* The first event of a thread, or of a process in it, or in this window. */
-static __noinline int begin(struct kb_call_thread *t, struct kb_proc *proc,
-			    const struct kb_layout *layout)
-{
-	if (!t->slot && !take_slot(t))
-		return 0;
-	kb_call__pop_to(t, 0, 0);
-	t->last_frame = 0;
-	t->proc = proc->id;
-	t->layout = proc->layout;
-	t->image = proc->image;
-	t->epoch = call_control.epoch;
-	t->checks = 0;
-	kb_send_thread(proc, bpf_get_current_pid_tgid());
-	return 1;
-}
-
 /* A process that is not ready to be counted; what is a target is asked about. */
 static __noinline int not_ready(kb_u32 tgid)
 {
-	if (!kb_filter_passes(tgid))
-		return 0;
 	kb_count(KB_L_CALLS_SEEN, 1);
 	kb_count(KB_L_CALLS_NOT_IDENTIFIED, 1);
 	kb_ask(tgid);
 	return 0;
 }
 
+/* The first event of a thread, or of its process, or in this window. NULL: it is none of ours. */
+static __always_inline struct kb_call_thread *begin(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	kb_u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct kb_call_image *image;
+	struct kb_call_thread *t;
+	struct kb_proc *proc;
+
+	if (!kb_filter_passes(tgid))
+		return NULL;
+	proc = bpf_map_lookup_elem(&procs, &tgid);
+	if (!proc || proc->state != KB_PROC_PYTHON ||
+	    !kb_same_start(proc->start_time, task->group_leader->start_boottime)) {
+		not_ready(tgid);
+		return NULL;
+	}
+	t = bpf_task_storage_get(&call_threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	image = bpf_map_lookup_elem(&call_images, &proc->image);
+	if (!t || !image || (!t->slot && !take_slot(t))) {
+		kb_count(KB_L_CALLS_SEEN, 1);
+		kb_count(KB_L_CALLS_FULL, 1);
+		return NULL;
+	}
+	kb_call__pop_to(t, 0, 0);
+	t->last_frame = 0;
+	t->proc = proc->id;
+	t->layout = proc->layout;
+	t->image = *image;
+	t->tstate = 0;
+	t->epoch = call_control.epoch;
+	kb_send_thread(proc, bpf_get_current_pid_tgid());
+	return t;
+}
+
 /* The current frame, 0: not readable. */
-static __always_inline kb_u64 current_frame(struct kb_call_thread *t,
-					    const struct kb_layout *layout)
+static __noinline kb_u64 current_frame(struct kb_call_thread *t, const struct kb_layout *layout)
 {
 	kb_u64 frame = 0;
 
+	if (!t || !layout ||
+	    ((!t->tstate || !(t->checks++ % CHECK_EVERY)) && !find_tstate(t, layout)))
+		return 0;
 	if (kb_read_user(&frame, 8, t->tstate + layout->tstate_frame))
 		return 0;
 	if (layout->cframe_current_frame != KB_NO_OFFSET) {
@@ -131,16 +147,16 @@ static __always_inline kb_u64 current_frame(struct kb_call_thread *t,
 /* ---------------------------------------------------------------- what happens */
 
 /* 3.15: RESUME at the start of a generator expression, which is entered by another one. */
-static __always_inline int is_skipped(struct kb_call_thread *t, const struct kb_call_image *image)
+static __always_inline int is_skipped(struct kb_call_thread *t)
 {
 	struct pt_regs *regs = kb_user_registers();
 	kb_u8 unit[2] = {};
 
-	if (!image->skip_resume)
+	if (!t->image.skip_resume)
 		return 0;
-	if (image->oparg)
-		return (KB_REGISTER(regs, image->oparg - 1) & 7) == image->skip_resume;
-	return !kb_read_user(unit, sizeof(unit), t->instr) && (unit[1] & 7) == image->skip_resume;
+	if (t->image.oparg)
+		return (KB_REGISTER(regs, t->image.oparg - 1) & 7) == t->image.skip_resume;
+	return !kb_read_user(unit, sizeof(unit), t->instr) && (unit[1] & 7) == t->image.skip_resume;
 }
 
 /* A specialized opcode that gives up goes on in the general one, variant 0. */
@@ -161,51 +177,47 @@ static __noinline int unreadable(void)
 }
 
 /* The frame at hand begins to run. */
-static __always_inline int count(struct kb_call_thread *t, struct kb_proc *proc,
-				 const struct kb_layout *layout, kb_u64 now)
-{
-	if (!kb_call__find_caller(t, proc, layout, now) || !kb_call__read_code(t, proc))
-		return unreadable();
-	kb_count(KB_L_CALLS_SEEN, 1);
-	return kb_call__push(t, proc, layout, now, 1);
-}
-
-static __always_inline int enter(struct kb_call_thread *t, struct kb_proc *proc,
-				 const struct kb_layout *layout, kb_u64 frame, kb_u64 cookie,
+static __always_inline int count(struct kb_call_thread *t, const struct kb_layout *layout,
 				 kb_u64 now)
 {
-	kb_u32 variant = KB_POINT_VARIANT(cookie);
-	const struct kb_call_image *image = bpf_map_lookup_elem(&call_images, &t->image);
-
-	if (!image || !frame || !kb_call__read_frame(t, layout, frame))
+	if (!kb_call__find_caller(t, layout, now) || !kb_call__read_code(t))
 		return unreadable();
-	if (is_skipped(t, image) || is_repeated(t, variant))
+	kb_count(KB_L_CALLS_SEEN, 1);
+	return kb_call__push(t, layout, now, 1);
+}
+
+static __always_inline int enter(struct kb_call_thread *t, const struct kb_layout *layout,
+				 kb_u64 frame, kb_u64 cookie, kb_u64 now)
+{
+	kb_u32 variant = KB_POINT_VARIANT(cookie);
+
+	if (!frame || !kb_call__read_frame(t, layout, frame))
+		return unreadable();
+	if (is_skipped(t) || is_repeated(t, variant))
 		return 0;
 	t->last_frame = frame;
 	t->last_instr = t->instr;
 	t->last_variant = variant;
-	return count(t, proc, layout, now);
+	return count(t, layout, now);
 }
 
 /* An exception passes through the current frame: was it thrown into it? */
-static __noinline int raised(struct kb_call_thread *t, struct kb_proc *proc,
-			     const struct kb_layout *layout, kb_u64 now)
+static __noinline int raised(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now)
 {
-	const struct kb_call_image *image = bpf_map_lookup_elem(&call_images, &t->image);
 	kb_u64 frame = current_frame(t, layout), word;
 	kb_u8 opcode = 0;
 
-	if (!image || !frame || !kb_call__read_frame(t, layout, frame) ||
-	    t->owner != KB_OWNER_GENERATOR || kb_read_user(&opcode, 1, t->instr))
+	if (!frame || !kb_call__read_frame(t, layout, frame) || t->owner != KB_OWNER_GENERATOR ||
+	    kb_read_user(&opcode, 1, t->instr))
 		return 0;
 	word = opcode / 64;
 	KB_OPAQUE(word);
-	if (!(image->thrown[word & (KB_OPCODE_SET_WORDS - 1)] >> (opcode % 64) & 1))
+	if (!(t->image.thrown[word & (KB_OPCODE_SET_WORDS - 1)] >> (opcode % 64) & 1))
 		return 0;
 	/* (A signal's handler that raises before the first instruction looks the same.) */
 	t->last_frame = 0;
 	kb_count(KB_L_CALLS_THROWN, 1);
-	return count(t, proc, layout, now);
+	return count(t, layout, now);
 }
 
 /* The call of a frame ends, and with it what lies above it. */
@@ -226,80 +238,87 @@ static __noinline int leave(struct kb_call_thread *t, kb_u64 frame, kb_u64 now)
 	return 0;
 }
 
-static __always_inline void on_point(struct kb_call_thread *t, struct kb_proc *proc,
-				     const struct kb_layout *layout, struct pt_regs *ctx,
-				     kb_u64 cookie, kb_u64 now)
+/* The frame at a point: in a register if it is known to be, else where the thread state says. */
+static __always_inline kb_u64 frame_at(struct kb_call_thread *t, const struct kb_layout *layout,
+				       kb_u64 cookie)
 {
-	kb_u64 first = KB_FIRST_ARGUMENT(ctx), second = KB_SECOND_ARGUMENT(ctx);
+	kb_u32 place = KB_POINT_REGISTER(cookie);
+
+	if (place)
+		return KB_SAVED_REGISTER(kb_user_registers(), place - 1);
+	return current_frame(t, layout);
+}
+
+static __always_inline void on_point(struct kb_call_thread *t, const struct kb_layout *layout,
+				     struct pt_regs *ctx, kb_u64 cookie, kb_u64 now)
+{
+	kb_u64 first = KB_FIRST_ARGUMENT(ctx), second = KB_SECOND_ARGUMENT(ctx), frame;
 
 	switch (KB_POINT_OF(cookie)) {
 	case KB_POINT_ENTER:
-		enter(t, proc, layout, current_frame(t, layout), cookie, now);
+		frame = frame_at(t, layout, cookie);
 		break;
 	case KB_POINT_ENTER_1:
+	case KB_POINT_LEAVE_1:
+		frame = first;
+		break;
 	case KB_POINT_ENTER_2:
-		enter(t, proc, layout, KB_POINT_OF(cookie) == KB_POINT_ENTER_1 ? first : second,
-		      cookie, now);
+	case KB_POINT_LEAVE_2:
+		frame = second;
 		break;
 	case KB_POINT_RAISE:
-		raised(t, proc, layout, now);
-		break;
-	case KB_POINT_LEAVE:
-	case KB_POINT_YIELD:
-		leave(t, current_frame(t, layout), now);
-		break;
-	case KB_POINT_LEAVE_1:
-		leave(t, first, now);
-		break;
-	case KB_POINT_LEAVE_2:
-		leave(t, second, now);
-		break;
+		raised(t, layout, now);
+		return;
 	case KB_POINT_LEAVE_TOP:
 		if (t->depth)
 			kb_call__pop_to(t, t->depth - 1, now);
-		break;
+		return;
+	default:
+		frame = frame_at(t, layout, cookie);
 	}
+	if (KB_POINT_OF(cookie) <= KB_POINT_ENTER_2)
+		enter(t, layout, frame, cookie, now);
+	else
+		leave(t, frame, now);
 }
 
 SEC("uprobe")
 int on_call(struct pt_regs *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	kb_u64 id = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(ctx), now;
-	kb_u32 tgid = id >> 32;
+	kb_u64 cookie = bpf_get_attach_cookie(ctx), now;
 	struct kb_call_frame *top;
 	struct kb_call_thread *t;
 	struct kb_layout *layout;
-	struct kb_proc *proc;
 
-	if (config.tid && (kb_u32)id != config.tid)
+	if (config.tid && (kb_u32)bpf_get_current_pid_tgid() != config.tid)
 		return 0;
-	if (config.filter == KB_FILTER_CGROUP && !kb_filter_passes(tgid))
+	t = bpf_task_storage_get(&call_threads, bpf_get_current_task_btf(), NULL, 0);
+	if (!t || !t->proc || t->epoch != call_control.epoch)
+		t = begin();
+	if (!t)
 		return 0;
-	proc = bpf_map_lookup_elem(&procs, &tgid);
-	if (!proc || proc->state != KB_PROC_PYTHON ||
-	    !kb_same_start(proc->start_time, task->group_leader->start_boottime))
-		return not_ready(tgid);
-	layout = bpf_map_lookup_elem(&layouts, &proc->layout);
-	t = bpf_task_storage_get(&call_threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!t || !layout) {
-		kb_count(KB_L_CALLS_SEEN, 1);
-		kb_count(KB_L_CALLS_FULL, 1);
+	layout = bpf_map_lookup_elem(&layouts, &t->layout);
+	if (!layout)
 		return 0;
-	}
 	now = clock_of(t);
-	if ((t->proc != proc->id || t->epoch != call_control.epoch) && !begin(t, proc, layout))
-		return 0;
-	if (layout->version_minor >= 11 && !(t->checks++ % CHECK_EVERY) &&
-	    !find_tstate(t, proc, layout))
-		return unreadable();
-	on_point(t, proc, layout, ctx, cookie, now);
+	on_point(t, layout, ctx, cookie, now);
 	if (clocked()) {
 		/* What this run took is nobody's time; the call that goes on is the one on top. */
 		top = kb_call__top(t);
 		if (top)
 			top->overhead += clock_of(t) - now + call_control.trap_ns;
 	}
+	return 0;
+}
+
+/* Another program, in what is the same thread. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_call_exec, struct task_struct *task)
+{
+	struct kb_call_thread *t = bpf_task_storage_get(&call_threads, task, NULL, 0);
+
+	if (t)
+		t->proc = 0;
 	return 0;
 }
 

@@ -60,6 +60,14 @@ KB_CALL_MAP struct {
 
 extern volatile struct kb_call_control call_control;
 
+struct kb_call_recent {
+	kb_u64 key; /* of callee and caller: a hash */
+	kb_u32 edge;
+	kb_u32 function;
+};
+#define KB_CALL_RECENT_BITS 6
+#define KB_CALL_RECENT	    (1 << KB_CALL_RECENT_BITS)
+
 /*
  * A thread whose calls are counted. Only its own programs touch it: what a program reads of the
  * thread's memory lies here, too, where no other thread's program comes in between.
@@ -69,8 +77,8 @@ struct kb_call_thread {
 	/* The last entry: the same one may be met twice, on its way through two opcodes. */
 	kb_u64 last_frame, last_instr;
 	kb_u32 last_variant;
-	kb_u32 slot; /* of KB_CALL_SLOTS_MAX, 0: none */
-	kb_u32 proc, layout, image;
+	kb_u32 slot;	     /* of KB_CALL_SLOTS_MAX, 0: none */
+	kb_u32 proc, layout; /* its process's; proc 0: none yet */
 	kb_u32 epoch;
 	kb_u32 depth; /* live calls on the shadow stack */
 	kb_u32 n_chunks;
@@ -81,6 +89,10 @@ struct kb_call_thread {
 	kb_u64 identity; /* of its code object: a hash */
 	kb_u32 by_c;	 /* C code called it */
 	kb_u32 checks;
+	struct kb_call_image image;
+	/* The edges taken last, each in one place: most calls are by an edge that was there before.
+	 */
+	struct kb_call_recent recent[KB_CALL_RECENT];
 	kb_u8 head[KB_FRAME_SPAN];
 	kb_u8 object[KB_IDENTITY_MAX];
 	kb_u32 chunks[KB_CALL_THREAD_CHUNKS];
@@ -116,17 +128,16 @@ int kb_call__free(struct kb_call_thread *t);
 /* Reads a frame of the interpreter's into "the frame at hand". False: unreadable. */
 int kb_call__read_frame(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 frame);
 /* And what tells its code object from others. */
-int kb_call__read_code(struct kb_call_thread *t, const struct kb_proc *proc);
+int kb_call__read_code(struct kb_call_thread *t);
 
 /*
  * Makes the frame that called the one at hand the top of the shadow stack; the frame at hand
  * stays what it is. Returns 0 where that is not possible, which has been counted.
  */
-int kb_call__find_caller(struct kb_call_thread *t, struct kb_proc *proc,
-			 const struct kb_layout *layout, kb_u64 now);
+int kb_call__find_caller(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now);
 
 /* Puts the frame at hand on top. counted: its call begins now. Returns 0 when there is no room. */
-int kb_call__push(struct kb_call_thread *t, struct kb_proc *proc, const struct kb_layout *layout,
-		  kb_u64 now, kb_u32 counted);
+int kb_call__push(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now,
+		  kb_u32 counted);
 
 #endif

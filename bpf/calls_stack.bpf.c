@@ -103,22 +103,18 @@ __noinline int kb_call__read_frame(struct kb_call_thread *t, const struct kb_lay
 	return 1;
 }
 
-__noinline int kb_call__read_code(struct kb_call_thread *t, const struct kb_proc *proc)
+__noinline int kb_call__read_code(struct kb_call_thread *t)
 {
-	const struct kb_call_image *image;
 	kb_u64 hash, size;
 
-	if (!t || !proc)
+	if (!t)
 		return 0;
-	image = bpf_map_lookup_elem(&call_images, &t->image);
-	if (!image)
-		return 0;
-	size = image->identity_bytes;
+	size = t->image.identity_bytes;
 	KB_OPAQUE(size);
 	if (!size || size > KB_IDENTITY_MAX ||
-	    kb_read_user(t->object, size, t->code + image->identity))
+	    kb_read_user(t->object, size, t->code + t->image.identity))
 		return 0;
-	hash = (t->code ^ proc->id) * HASH_FACTOR;
+	hash = (t->code ^ t->proc) * HASH_FACTOR;
 #pragma unroll
 	for (int i = 0; i < KB_IDENTITY_MAX / 8; i++) {
 		if (i * 8 < size) {
@@ -133,14 +129,19 @@ __noinline int kb_call__read_code(struct kb_call_thread *t, const struct kb_proc
 /* ---------------------------------------------------------------- functions and edges */
 
 /* Sends what names the function at hand, once. Returns its number, 0: no room. */
-static __always_inline kb_u32 make_function(struct kb_call_thread *t, struct kb_proc *proc,
+static __always_inline kb_u32 make_function(struct kb_call_thread *t,
 					    const struct kb_layout *layout)
 {
+	kb_u32 number, tgid = bpf_get_current_pid_tgid() >> 32;
+	struct kb_proc *proc = bpf_map_lookup_elem(&procs, &tgid);
 	struct kb_data_call_function *record;
 	kb_u64 key = t->identity;
-	kb_u32 number;
 	int seen;
 
+	if (!proc || proc->id != t->proc) {
+		kb_count(KB_L_CALLS_UNREADABLE, 1);
+		return 0;
+	}
 	/* The scratch for code objects is the CPU's: no samples meanwhile. */
 	kb_set_walking(1);
 	seen = kb_code_seen(proc, layout, t->code);
@@ -185,8 +186,8 @@ static __always_inline kb_u32 level_of(kb_u32 slot, kb_u32 function)
 	return number;
 }
 
-static __noinline kb_u32 make_edge(struct kb_call_thread *t, struct kb_proc *proc,
-				   const struct kb_layout *layout, kb_u32 caller)
+static __noinline kb_u32 make_edge(struct kb_call_thread *t, const struct kb_layout *layout,
+				   kb_u32 caller)
 {
 	struct edge_key key = { .callee = t->identity, .slot = t->slot, .caller = caller };
 	kb_u64 identity = t->identity;
@@ -194,7 +195,7 @@ static __noinline kb_u32 make_edge(struct kb_call_thread *t, struct kb_proc *pro
 	struct kb_call_edge *edge;
 
 	known = bpf_map_lookup_elem(&call_functions, &identity);
-	function = known ? *known : make_function(t, proc, layout);
+	function = known ? *known : make_function(t, layout);
 	if (!function)
 		return 0;
 	level = level_of(t->slot, function);
@@ -211,17 +212,27 @@ static __noinline kb_u32 make_edge(struct kb_call_thread *t, struct kb_proc *pro
 }
 
 /* The edge from the call on top to the function at hand. 0: no room, counted. */
-static __always_inline kb_u32 edge_to(struct kb_call_thread *t, struct kb_proc *proc,
-				      const struct kb_layout *layout)
+static __always_inline kb_u32 edge_to(struct kb_call_thread *t, const struct kb_layout *layout)
 {
 	struct edge_key key = { .callee = t->identity, .slot = t->slot };
 	struct kb_call_frame *top = kb_call__top(t);
-	kb_u32 *known;
+	struct kb_call_recent *recent;
+	kb_u64 both, place;
+	kb_u32 *known, edge;
 
 	if (top)
 		key.caller = top->function;
+	both = (key.callee ^ key.caller) * HASH_FACTOR;
+	place = both >> (64 - KB_CALL_RECENT_BITS);
+	KB_OPAQUE(place);
+	recent = &t->recent[place & (KB_CALL_RECENT - 1)];
+	if (recent->key == both && recent->edge)
+		return recent->edge;
 	known = bpf_map_lookup_elem(&call_edge_numbers, &key);
-	return known ? *known : make_edge(t, proc, layout, key.caller);
+	edge = known ? *known : make_edge(t, layout, key.caller);
+	recent->key = both;
+	recent->edge = edge;
+	return edge;
 }
 
 /* ---------------------------------------------------------------- up and down */
@@ -255,16 +266,16 @@ static __noinline int has_room(struct kb_call_thread *t)
 	return 1;
 }
 
-__noinline int kb_call__push(struct kb_call_thread *t, struct kb_proc *proc,
-			     const struct kb_layout *layout, kb_u64 now, kb_u32 counted)
+__noinline int kb_call__push(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now,
+			     kb_u32 counted)
 {
 	struct kb_call_frame *top;
 	struct kb_call_edge *edge;
 	kb_u32 number, *level, index;
 
-	if (!t || !proc || !layout)
+	if (!t || !layout)
 		return 0;
-	number = edge_to(t, proc, layout);
+	number = edge_to(t, layout);
 	edge = bpf_map_lookup_elem(&call_edges, &number);
 	if (!number || !edge)
 		return 0;
@@ -413,7 +424,6 @@ struct chaining {
 	struct kb_call_thread *t;
 	struct chain *chain;
 	const struct kb_layout *layout;
-	struct kb_proc *proc;
 	kb_u64 frame;
 	kb_u32 matched; /* frames from the root that are on the shadow stack as well */
 	kb_u32 failed;
@@ -423,16 +433,14 @@ struct chaining {
  * its __init__. */
 static __always_inline int is_no_function(struct kb_call_thread *t, const struct kb_layout *layout)
 {
-	const struct kb_call_image *image;
 	kb_u8 opcode = 0;
 
 	if (layout->skip_owner && t->owner >= layout->skip_owner) {
 		t->by_c = 1;
 		return 1;
 	}
-	image = bpf_map_lookup_elem(&call_images, &t->image);
-	return image && image->init_check && !kb_read_user(&opcode, 1, t->instr) &&
-	       opcode == image->init_check;
+	return t->image.init_check && !kb_read_user(&opcode, 1, t->instr) &&
+	       opcode == t->image.init_check;
 }
 
 static long chain_step(kb_u64 index, struct chaining *c)
@@ -480,7 +488,7 @@ static long refill_step(kb_u64 index, struct chaining *c)
 	if (place >= c->chain->n)
 		return 1;
 	if (!kb_call__read_frame(c->t, c->layout, from_root(c->chain, place)) ||
-	    !kb_call__read_code(c->t, c->proc) || !kb_call__push(c->t, c->proc, c->layout, 0, 0)) {
+	    !kb_call__read_code(c->t) || !kb_call__push(c->t, c->layout, 0, 0)) {
 		c->failed = 1;
 		return 1;
 	}
@@ -488,10 +496,10 @@ static long refill_step(kb_u64 index, struct chaining *c)
 }
 
 /* Makes the shadow stack what the interpreter's is below the frame at hand. */
-static __always_inline int resync(struct kb_call_thread *t, struct kb_proc *proc,
-				  const struct kb_layout *layout, kb_u64 now)
+static __always_inline int resync(struct kb_call_thread *t, const struct kb_layout *layout,
+				  kb_u64 now)
 {
-	struct chaining c = { .t = t, .layout = layout, .proc = proc, .frame = t->previous };
+	struct chaining c = { .t = t, .layout = layout, .frame = t->previous };
 	kb_u64 frame = t->frame;
 	kb_u32 zero = 0;
 
@@ -537,21 +545,20 @@ static __noinline int behind(struct kb_call_thread *t, const struct kb_layout *l
 
 static __always_inline int may_be_no_function(struct kb_call_thread *t, kb_u64 previous)
 {
-	const struct kb_call_image *image = bpf_map_lookup_elem(&call_images, &t->image);
 	kb_u64 above = t->frame - previous;
 
-	return image && image->init_check && (above <= SHIM_BYTES_MAX || above >= PIECE_BYTES);
+	return t->image.init_check && (above <= SHIM_BYTES_MAX || above >= PIECE_BYTES);
 }
 
 #define NO_FUNCTIONS_MAX 3 /* in a row: C code's, and a class's */
 
-__noinline int kb_call__find_caller(struct kb_call_thread *t, struct kb_proc *proc,
-				    const struct kb_layout *layout, kb_u64 now)
+__noinline int kb_call__find_caller(struct kb_call_thread *t, const struct kb_layout *layout,
+				    kb_u64 now)
 {
 	struct kb_call_frame *top;
 	kb_u64 previous;
 
-	if (!t || !proc || !layout)
+	if (!t || !layout)
 		return 0;
 	previous = t->previous;
 	t->by_c = 0;
@@ -574,5 +581,5 @@ __noinline int kb_call__find_caller(struct kb_call_thread *t, struct kb_proc *pr
 		return 1;
 	}
 	t->previous = previous;
-	return resync(t, proc, layout, now);
+	return resync(t, layout, now);
 }

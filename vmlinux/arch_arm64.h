@@ -18,9 +18,10 @@ struct user_pt_regs {
 } KB_CORE;
 #define KB_INSTRUCTION_POINTER(ctx) (((struct user_pt_regs *)(ctx))->pc)
 
-#define KB_REGISTER(ctx, number) (((struct user_pt_regs *)(ctx))->regs[(number)&15])
-#define KB_FIRST_ARGUMENT(ctx)	 (((struct user_pt_regs *)(ctx))->regs[0])
-#define KB_SECOND_ARGUMENT(ctx)	 (((struct user_pt_regs *)(ctx))->regs[1])
+#define KB_REGISTER(ctx, number)       (((struct user_pt_regs *)(ctx))->regs[(number)&15])
+#define KB_SAVED_REGISTER(ctx, number) (0)
+#define KB_FIRST_ARGUMENT(ctx)	       (((struct user_pt_regs *)(ctx))->regs[0])
+#define KB_SECOND_ARGUMENT(ctx)	       (((struct user_pt_regs *)(ctx))->regs[1])
 
 /* In a system call: which one, and its arguments; x0 holds the result by and by. */
 struct pt_regs {

@@ -19,8 +19,17 @@ struct pt_regs {
 
 /* By DWARF's number, of those that may hold a variable. */
 #define KB_REGISTER(regs, number) ((number) == 6 ? (regs)->bp : KB_NATIVE_REGISTER(regs, number))
-#define KB_FIRST_ARGUMENT(regs)	  ((regs)->di)
-#define KB_SECOND_ARGUMENT(regs)  ((regs)->si)
+/* Of these those that functions leave as they are. */
+#define KB_SAVED_REGISTER(regs, number)                                                            \
+	((number) == 3	  ? (regs)->bx                                                             \
+	 : (number) == 6  ? (regs)->bp                                                             \
+	 : (number) == 12 ? (regs)->r12                                                            \
+	 : (number) == 13 ? (regs)->r13                                                            \
+	 : (number) == 14 ? (regs)->r14                                                            \
+	 : (number) == 15 ? (regs)->r15                                                            \
+			  : 0)
+#define KB_FIRST_ARGUMENT(regs)	 ((regs)->di)
+#define KB_SECOND_ARGUMENT(regs) ((regs)->si)
 
 /* In a system call: which one, and its arguments. */
 #define KB_SYSCALL_NUMBER(regs) ((regs)->orig_ax)

@@ -25,10 +25,13 @@ enum kb_call_point {
 /* The second byte tells probes with the same meaning apart; the third is enum kb_call_shape. */
 #define KB_POINT_COOKIE(point, variant, shape)                                                     \
 	((kb_u64)(shape) << 16 | (kb_u64)(variant) << 8 | (point))
-#define KB_POINT_OF(cookie)	  ((kb_u32)(cookie)&0xff)
-#define KB_POINT_VARIANT(cookie)  ((kb_u32)((cookie) >> 8) & 0xff)
-#define KB_POINT_SHAPE(cookie)	  ((kb_u32)((cookie) >> 16) & 0xff)
-#define KB_POINT_REGISTER(cookie) ((kb_u32)((cookie) >> 24) & 0xff) /* DWARF's number */
+#define KB_POINT_IN_REGISTER(number) ((kb_u64)((number) + 1) << 24)
+#define KB_POINT_OF(cookie)	     ((kb_u32)(cookie)&0xff)
+#define KB_POINT_VARIANT(cookie)     ((kb_u32)((cookie) >> 8) & 0xff)
+#define KB_POINT_SHAPE(cookie)	     ((kb_u32)((cookie) >> 16) & 0xff)
+#define KB_POINT_REGISTER(cookie)                                                                  \
+	((kb_u32)((cookie) >> 24) &                                                                \
+	 0xff) /* 1 + DWARF's number of the one that has the frame; 0: none */
 
 #define KB_OPCODE_SET_WORDS 4 /* one bit for each opcode */
 

@@ -42,6 +42,7 @@ static const struct {
 	{ "on_call", 135000 },
 	{ "on_call_empty", 2 },
 	{ "on_call_exit", 10000 },
+	{ "on_call_exec", 50 },
 	{ "on_call_switch", 200 },
 };
 #define N_BUDGETS (sizeof(budgets) / sizeof(*budgets))

@@ -74,8 +74,8 @@ void kb_call_probes__destroy(struct kb_call_probes *probes)
 #define DWARF_SECOND_ARGUMENT 4
 
 /* What the BPF program takes a probe for; 0: it is not wanted. */
-static uint64_t cookie_of(const struct kb_call_probes *probes, const struct kb_eval_probe *probe,
-			  uint32_t *n_entries)
+static uint64_t point_of(const struct kb_call_probes *probes, const struct kb_eval_probe *probe,
+			 uint32_t *n_entries)
 {
 	bool first = probe->frame_register == DWARF_FIRST_ARGUMENT;
 	bool in_register = probe->frame == KB_EVAL_FRAME_REGISTER;
@@ -101,6 +101,15 @@ static uint64_t cookie_of(const struct kb_call_probes *probes, const struct kb_e
 	default:
 		return 0;
 	}
+}
+
+/* Where the loop has the frame in a register that is still as it was, it need not be looked for. */
+static uint64_t register_of(const struct kb_eval_probes *found, const struct kb_eval_probe *probe)
+{
+	if (probe->frame != KB_EVAL_FRAME_CURRENT || probe->opcode < 0 ||
+	    found->frame == KB_REGISTER_NONE || probe->at.written & KB_REGISTER_BIT(found->frame))
+		return 0;
+	return KB_POINT_IN_REGISTER(found->frame);
 }
 
 static void set_opcode(uint64_t *set, unsigned minor, const char *name)
@@ -202,10 +211,11 @@ static struct kb_error *find(struct kb_call_probes *probes, const struct kb_imag
 	if (reason)
 		return kb_unsupported("calls cannot be counted: %s", reason);
 	for (uint32_t i = 0; i < found.n; i++) {
-		uint64_t cookie = cookie_of(probes, &found.probes[i], &n_entries);
+		uint64_t cookie = point_of(probes, &found.probes[i], &n_entries);
 
 		if (!cookie)
 			continue;
+		cookie |= register_of(&found, &found.probes[i]);
 		file->cookies[file->n] = cookie;
 		file->offsets[file->n++] = found.probes[i].at.offset;
 		KB_TRY(set_aside(probes, file->image, &found.probes[i].at));

@@ -46,9 +46,11 @@ struct kb_error *kb_call_programs__create(struct kb_programs *programs,
 	calls->edges = edges;
 	control_of(calls)->epoch = 1;
 	bpf->links.on_call_exit = bpf_program__attach(bpf->progs.on_call_exit);
-	if (!bpf->links.on_call_exit) {
-		struct kb_error *err = kb_error__from_errno(
-			errno, KB_STATUS_UNSUPPORTED, "cannot attach the BPF program on_call_exit");
+	bpf->links.on_call_exec = bpf_program__attach(bpf->progs.on_call_exec);
+	if (!bpf->links.on_call_exit || !bpf->links.on_call_exec) {
+		struct kb_error *err =
+			kb_error__from_errno(errno, KB_STATUS_UNSUPPORTED,
+					     "cannot attach the BPF programs of threads' ends");
 
 		kb_call_programs__destroy(calls);
 		return err;

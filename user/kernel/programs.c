@@ -19,10 +19,15 @@ static const struct {
 	const char *name;
 	uint32_t runs; /* KB_RUN_*: those that need it */
 } optional_programs[] = {
-	{ "on_clock", KB_RUN_CLOCK },	  { "on_clock_empty", KB_RUN_CLOCK },
-	{ "on_tick", KB_RUN_TICK },	  { "on_switch", KB_RUN_WAITS },
-	{ "on_call", KB_RUN_CALLS },	  { "on_call_empty", KB_RUN_CALLS },
-	{ "on_call_exit", KB_RUN_CALLS }, { "on_call_switch", KB_RUN_CALL_CLOCK },
+	{ "on_clock", KB_RUN_CLOCK },
+	{ "on_clock_empty", KB_RUN_CLOCK },
+	{ "on_tick", KB_RUN_TICK },
+	{ "on_switch", KB_RUN_WAITS },
+	{ "on_call", KB_RUN_CALLS },
+	{ "on_call_empty", KB_RUN_CALLS },
+	{ "on_call_exit", KB_RUN_CALLS },
+	{ "on_call_exec", KB_RUN_CALLS },
+	{ "on_call_switch", KB_RUN_CALL_CLOCK },
 };
 static const struct {
 	const char *name;

@@ -86,6 +86,9 @@ struct kb_code_place {
 
 /* The first 8 bytes that are read from memory at a register - 8: the register. */
 int kb_code__reads_below(const struct kb_elf_file *elf, uint64_t address);
+/* The first 8 bytes that are written to memory at a register + displacement, other than the stack
+ * pointer: the register. */
+int kb_code__stores_at(const struct kb_elf_file *elf, uint64_t address, int64_t displacement);
 /* The first 4 bytes that are sign-extended to 8. */
 struct kb_code_place kb_code__extends(const struct kb_elf_file *elf, uint64_t address);
 

@@ -415,6 +415,37 @@ static void find_registers(struct finder *finder)
 	out->oparg = load;
 }
 
+#define VOTES_MIN 16 /* of some 230 instructions */
+
+/*
+ * Every jump to an instruction's code may come from every other, so the loop has its variables in
+ * the same places wherever such code begins. Many of them first store where they are in the
+ * frame: the register that they do it by has the frame. Other stores at that offset are few.
+ */
+static void find_frame(struct finder *finder, unsigned int instr_offset)
+{
+	struct kb_eval_probes *out = finder->out;
+	unsigned int votes[16] = {}, all = 0;
+	int best = 0;
+
+	for (unsigned int i = 0; i < KB_OPCODES; i++) {
+		int number;
+
+		if (out->targets.target[i] == out->targets.unknown)
+			continue;
+		number = kb_code__stores_at(finder->elf, out->targets.target[i], instr_offset);
+		if (number < 0 || number >= 16)
+			continue;
+		votes[number]++;
+		all++;
+	}
+	for (int i = 1; i < 16; i++)
+		if (votes[i] > votes[best])
+			best = i;
+	if (votes[best] >= VOTES_MIN && votes[best] * 8 >= all * 7)
+		out->frame = (int8_t)best;
+}
+
 static void add_c_calls(struct finder *finder)
 {
 	const struct kb_eval_callable *of = NULL;
@@ -442,7 +473,7 @@ static void add_c_calls(struct finder *finder)
 
 /* ---------------------------------------------------------------- all */
 
-static struct kb_error *find(struct finder *finder)
+static struct kb_error *find(struct finder *finder, const struct kb_image_info *image)
 {
 	struct kb_eval_probes *out = finder->out;
 	struct kb_elf_symbol eval;
@@ -460,6 +491,7 @@ static struct kb_error *find(struct finder *finder)
 		find_registers(finder);
 	if (finder->minor >= 11) {
 		KB_TRY(add_instructions(finder));
+		find_frame(finder, image->layout.frame_instr);
 	} else {
 		kb_elf_file__symbol(finder->elf, EVAL, &eval);
 		KB_TRY(add_function(finder, KB_EVAL_ENTRY, eval.address,
@@ -475,7 +507,8 @@ struct kb_error *kb_eval_probes__find(const struct kb_elf_file *elf,
 				      struct kb_eval_probes *probes)
 {
 	struct kb_eval_probes out = { .stack_pointer = KB_REGISTER_NONE,
-				      .oparg.number = KB_REGISTER_NONE };
+				      .oparg.number = KB_REGISTER_NONE,
+				      .frame = KB_REGISTER_NONE };
 	struct finder finder = { .elf = elf,
 				 .minor = image->version_hex >> 16 & 0xff,
 				 .tstate_frame = image->layout.tstate_frame,
@@ -487,7 +520,7 @@ struct kb_error *kb_eval_probes__find(const struct kb_elf_file *elf,
 		return kb_unsupported("no decoder for the code of this processor");
 	err = kb_eh_frame__open(elf, fp, KB_UNWIND_FUNCTIONS_MAX, &finder.frames);
 	if (!err)
-		err = find(&finder);
+		err = find(&finder, image);
 	kb_code_map__free(&finder.map);
 	kb_eh_frame__close(finder.frames);
 	if (err)

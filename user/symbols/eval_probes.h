@@ -76,6 +76,12 @@ struct kb_eval_probes {
 	 * the instruction (4 bytes; in 3.15 at KB_EVAL_ENTRY too). KB_REGISTER_NONE: not found. */
 	int8_t stack_pointer;
 	struct kb_code_place oparg;
+	/*
+	 * 3.11+: the register in which the loop has the current frame where an instruction's code
+	 * begins; KB_REGISTER_NONE: not found. At a probe it still has if the probe has not written
+	 * it.
+	 */
+	int8_t frame;
 	bool has_targets; /* the table was needed, or found anyway */
 	struct kb_opcode_targets targets;
 	/* The instructions' code are functions that call one another (3.14 and later, some
