@@ -294,11 +294,34 @@ def test_sampled_files(env):
     stats = {key: (5, 9, 0.005, 0.009, {caller: 9}), caller: (0, 9, 0.0, 0.009, {}), ("__sampled__",): True}
     path = Path(env.tmp, "sampled.pstats")
     path.write_bytes(marshal.dumps(stats))
-    requests = [{"files": [str(path)], "view": view, "sort": sort} for view in ("stats", "callers") for sort in ([], ["cumtime"])]
-    for request, theirs in zip(requests, pstats(env, requests)):
-        assert show(env, request) == theirs
+    real = f"{env.tmp}/real.pstats"
+    program = env.py.script("import time\nend = time.time() + 1\nwhile time.time() < end: sum(range(300))\n")
+    env.py.run(["-m", "profiling.sampling", "run", "--pstats", "-o", real, program])
+    requests = [
+        {"files": [file], "view": view, "sort": sort}
+        for file in (str(path), real) for view in ("stats", "callers") for sort in ([], ["cumtime"])
+    ]
+    compare(env, requests)
     assert " nsamples " in show(env, requests[0])
     assert show(env, dict(requests[0], sort=["samples"])).count("call count") == 1
+
+
+@once
+def test_recordings_of_samples(env):
+    """Functions have the samples and times that the file for Python's pstats says, and the ledger stands below."""
+    path = Path(env.tmp, "small.kb")
+    path.write_bytes(exports.make_profile("small", "recording"))
+    file = Path(env.tmp, "small.pstats")
+    file.write_bytes(exports.make_profile("small", "pstats-file"))
+    text = env.keelback("stats", path, "-s", "cumtime").stdout
+    table = text.split("(function)\n", 1)[1].split("\n\n", 1)[0]
+    rows = {line[46:]: line[:9].strip() for line in table.splitlines()}
+    assert len(rows) == len(marshal.loads(file.read_bytes()))
+    for (name, line, function), (direct, cumulative, *_) in marshal.loads(file.read_bytes()).items():
+        shown = f"{name}:{line}({function})" if name != "~" else re.sub("^<(.*)>$", r"{\1}", function)
+        assert rows[shown] == (f"{cumulative}/{direct}" if direct != cumulative else str(direct)), shown
+    ledger = exports.make_profile("small", "pstats").decode().split("Samples: ", 1)[1]
+    assert text.endswith("Samples: " + ledger)
 
 
 # Wrong bytes and what is said of them.
