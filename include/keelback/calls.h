@@ -158,6 +158,8 @@ KB_API struct kb_calls_rate kb_calls__rate(const struct kb_calls *calls, uint32_
  */
 KB_API struct kb_error *kb_calls__load(const char *path, bool partial, struct kb_calls **calls);
 KB_API void kb_calls__destroy(struct kb_calls *calls);
+/* Whether a file is a recording of call statistics; false for all others and for none. */
+KB_API bool kb_calls__is_recording(const char *path);
 
 /* Adds the statistics of `more`, as pstats' add(). On error calls may hold a part of them. */
 KB_API struct kb_error *kb_calls__add(struct kb_calls *calls, const struct kb_calls *more);

@@ -32,9 +32,12 @@ _keelback() {
 	--mode) mapfile -t COMPREPLY < <(compgen -W "cpu wall gil gil-wait exception" -- "$current") ;;
 	--async) mapfile -t COMPREPLY < <(compgen -W "running all" -- "$current") ;;
 	--color) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$current") ;;
+	--restrict) ;;
 	-r | --rate) mapfile -t COMPREPLY < <(compgen -W "tick 100 1000 10000" -- "$current") ;;
-	--sort)
+	-s | --sort)
 		case $command in
+		stats) mapfile -t COMPREPLY < <(compgen -W "$(keelback stats --help 2>/dev/null |
+			sed -n '/^Sort keys/,/^$/s/^  \([a-z]*\) .*/\1/p')" -- "$current") ;;
 		diff) mapfile -t COMPREPLY < <(compgen -W "self total name" -- "$current") ;;
 		top) mapfile -t COMPREPLY < <(compgen -W "self self% total total% now trend name file" -- "$current") ;;
 		*) mapfile -t COMPREPLY < <(compgen -W "nsamples tottime cumtime sample-pct cumul-pct nsamples-cumul name" -- "$current") ;;
@@ -48,7 +51,7 @@ _keelback() {
 	*)
 		case $current in
 		-*) mapfile -t COMPREPLY < <(compgen -W "$(_keelback_options "$command")" -- "$current") ;;
-		*) [[ $command == convert || $command == diff ]] && mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+		*) [[ $command =~ ^(convert|diff|stats)$ ]] && mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 		esac
 		;;
 	esac

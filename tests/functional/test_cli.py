@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import REPO, once
 from sampling import Sampling
 
-COMMANDS = ["sample", "top", "convert", "diff", "dump", "ps", "doctor"]
+COMMANDS = ["sample", "top", "convert", "diff", "stats", "dump", "ps", "doctor"]
 
 BUSY = """
 import sys, time
@@ -134,6 +134,28 @@ BAD_INPUT = [
     (["top", "--batch", "1", "-p", "4194304"], 2, r"no process with PID 4194304"),
     (["top", "--batch", "1", "--", "/no/such/command"], 2, r"'/no/such/command'"),
     (["top", "--batch", "1", "--command-output", "/no/such/dir/x", "--", "true"], 1, r"cannot write '/no/such/dir/x'"),
+    # call statistics
+    (["stats"], 2, r"stats: no file given \(see 'keelback stats --help'\)"),
+    (["stats", "/no/such/file"], 1, r"cannot open /no/such/file: No such file"),
+    (["stats", "/etc"], 1, r"/etc: Is a directory"),
+    (["stats", "/etc/passwd"], 1, r"/etc/passwd: not a file of call statistics: at byte 0: "),
+    (["stats", "x", "-s", "frob"], 2, r"--sort: no sort key 'frob'; there are calls, ncalls, cumtime, .*tottime"),
+    (["stats", "x", "-s", "n"], 2, r"--sort: ambiguous sort key 'n'"),
+    (["stats", "x", "-s", ""], 2, r"--sort: no sort key ''"),
+    (["stats", "x", "-s", "3"], 2, r"--sort: no sort key '3'"),
+    (["stats", "x", "--restrict", "1.5"], 2, r"--restrict: '1.5': a fraction is from 0 to 1"),
+    (["stats", "x", "--restrict", "(x"], 2, r"--restrict: '\(x' is no regular expression: missing closing"),
+    (["stats", "x", *["--restrict=1"] * 65], 2, r"--restrict: more than 64"),
+    (["stats", "x", "--reverse"], 2, r"--reverse turns an order round: give --sort"),
+    (["stats", "x", "--callers", "--callees"], 2, r"--callers and --callees are two tables"),
+    (["stats", "x", "-f", "flamegraph"], 2, r"--format: 'flamegraph' is none of pstats pstats-file callgrind pprof json recording"),
+    (["stats", "x", "-o", "x.html"], 2, r"--output: 'x.html' has none of the endings that choose a format \(.txt .pstats"),
+    (["stats", "x", "-o", "x.kb", "-s", "time"], 2, r"--sort is for tables and JSON, not for the format recording"),
+    (["stats", "x", "-o", "x.pb.gz", "--restrict", "3"], 2, r"--restrict is for tables and JSON, not for the format pprof"),
+    (["stats", "x", "--json", "--callers"], 2, r"--callers is for the format pstats, not for json"),
+    (["stats", "-i", "x", "-s", "time"], 2, r"--interactive shows what is asked for in the browser"),
+    (["stats", "/etc/passwd", "-o", "/etc/passwd", "-f", "json"], 2, r"'/etc/passwd' is one of the files: give another --output"),
+    (["stats", "x", "-o", "/no/such/dir/x.kb"], 1, r"cannot write '/no/such/dir/x.kb'"),
     # formats and output
     (["sample", "-f", "gif", "-a"], 2, r"--format: 'gif' is none of pstats collapsed flamegraph"),
     (["sample", "-f", "", "-a"], 2, r"--format: '' is none of"),
@@ -263,10 +285,10 @@ def test_completion(env):
         PATH={Path(env.keelback_path).parent}:$PATH
         source {REPO}/scripts/completion/keelback.bash
         offer() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _keelback; echo "${{COMPREPLY[*]}}"; }}
-        offer keelback s; offer keelback sample --du; offer keelback top --sort to; offer keelback convert -f c; offer keelback sample -- --du
+        offer keelback s; offer keelback sample --du; offer keelback stats -s t; offer keelback stats -f pst; offer keelback top --sort to; offer keelback convert -f c; offer keelback sample -- --du
     """
     output = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
-    assert output.splitlines() == ["sample", "--duration", "total total%", "collapsed callgrind", ""], output
+    assert output.splitlines() == ["sample stats", "--duration", "time tottime", "pstats pstats-file", "total total%", "collapsed callgrind", ""], output
 
 
 @once

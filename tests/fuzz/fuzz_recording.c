@@ -10,6 +10,7 @@
 #include <string.h>
 #include <zlib.h>
 #include <zstd.h>
+#include "keelback/calls_format.h"
 #include "keelback/format.h"
 #include "model/profile.h"
 #include "model/recording.h"
@@ -106,10 +107,32 @@ static void check_formats(const struct kb_profile *profile)
 	fclose(stream);
 }
 
+static void check_calls(const struct kb_calls *calls)
+{
+	const struct kb_format *format;
+	struct kb_recorded again;
+	char *bytes = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&bytes, &size);
+
+	if (kb_calls_format__write(kb_calls_format__by_name("recording"), calls, NULL, stream) ||
+	    kb_recording__read_any(bytes, size, "rewritten", false, &again))
+		abort();
+	if (kb_calls__total(again.calls).ncalls != kb_calls__total(calls).ncalls ||
+	    kb_calls__n_parts(again.calls) != kb_calls__n_parts(calls) ||
+	    kb_calls__seen(again.calls) != kb_calls__seen(calls))
+		abort();
+	for (size_t i = 0; (format = kb_calls_format__at(i)); i++)
+		kb_error__destroy(kb_calls_format__write(format, calls, NULL, stream));
+	kb_calls__destroy(again.calls);
+	fclose(stream);
+	free(bytes);
+}
+
 static void read_and_check(const void *bytes, size_t size, bool partial)
 {
-	struct kb_profile *profile;
-	struct kb_error *err = kb_recording__read(bytes, size, "input", partial, &profile);
+	struct kb_recorded recorded;
+	struct kb_error *err = kb_recording__read_any(bytes, size, "input", partial, &recorded);
 
 	if (err) {
 		if (strchr(kb_error__text(err), '\n'))
@@ -117,9 +140,14 @@ static void read_and_check(const void *bytes, size_t size, bool partial)
 		kb_error__destroy(err);
 		return;
 	}
-	check_rewritten(profile);
-	check_formats(profile);
-	kb_profile__destroy(profile);
+	if (recorded.calls) {
+		check_calls(recorded.calls);
+		kb_calls__destroy(recorded.calls);
+		return;
+	}
+	check_rewritten(recorded.profile);
+	check_formats(recorded.profile);
+	kb_profile__destroy(recorded.profile);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -3,6 +3,7 @@
 """usage: make_seeds.py TARGET DIRECTORY: writes first inputs for fuzz_TARGET into the directory."""
 
 import json
+import marshal
 import struct
 import subprocess
 import sys
@@ -57,10 +58,46 @@ def recording_seeds():
     ]
     packed = [struct.pack("<BH", kind, len(raw)) + raw for kind, raw in sections]
     yield b"\x01" + b"".join(packed)
+    yield b"\x01" + calls_recording()
+    yield b"\x02" + calls_recording()[:-4]
     yield b"\x02" + b"".join(packed[:8])
     yield b"\x02" + b"".join(packed[:-1])
     header = b"\x89KBR\r\n\x1a\n" + struct.pack("<IHHIII", 0x01020304, 1, 0, 0, 0, 0)
     yield b"\x00" + header + struct.pack("<I", zlib.crc32(header))
+
+
+def calls_recording():
+    """A recording of call statistics, as sections without frames."""
+    texts = [b"", b"a.py", b"f", b"~", b"<built-in method builtins.len>", b"lost", b"calls lost"]
+    strings = varint(0) + b"".join(varint(len(text)) + text for text in texts)
+    times = struct.pack("<dd", 0.5, 1.25)
+    sections = [
+        (2, strings),
+        (32, numbers(1, 1, 0, 1, 8, 10**9, 2, 10**8) + struct.pack("<d", 0.01) + numbers(1, 0, 0, 2)),
+        (40, numbers(1)),
+        (36, numbers(0, 14, 16, 99, 1, 0, 0, 2, 0)),
+        (33, numbers(0) + numbers(1, 2, 10) + numbers(3, 4, 0)),
+        (34, numbers(1, 7, 6) + times + numbers(0, 2, 2) + times),
+        (35, numbers(0, 1, 0, 7, 6) + times + numbers(0, 0, 1, 3, 0) + times),
+        (37, numbers(0, 0, 1, 7, 6) + times + numbers(0, 1, 1, 7, 6) + times),
+        (38, numbers(1, 5) + times),
+        (39, numbers(5, 6, 0, 3) + numbers(2, 2, 1, 9)),
+        (34, numbers(1, 9, 7) + times),
+        (10, numbers(11)),
+    ]
+    return b"".join(struct.pack("<BH", kind, len(raw)) + raw for kind, raw in sections)
+
+
+def pstats_seeds():
+    """Files of cProfile, profile and profiling.sampling, in each version of the format."""
+    f, g, c = ("/a/b.py", 1, "f"), ("/a/c.py", 20, "caf\u00e9"), ("~", 0, "<built-in method builtins.len>")
+    exact = {f: (1, 3, 0.25, 1.0, {g: (1, 1, 0.1, 0.2), f: (2, 0, 0.0, 0.5)}), g: (1, 1, 0.5, 1.5, {})}
+    exact[c] = (9, 9, 1e-06, 1e-06, {f: (9, 9, 1e-06, 1e-06)})
+    counts = {f: (3, 3, 0, 1.5, {g: 3}), g: (2**31, 2**40, 0.0, 2.0, {})}
+    sampled = {**counts, ("__sampled__",): True}
+    for stats in (exact, counts, sampled):
+        for version in range(marshal.version + 1):
+            yield marshal.dumps(stats, version)
 
 
 def unwind_seeds():
@@ -100,7 +137,7 @@ def remote_seeds():
 
 def main():
     makers = {"linetable": linetable_seeds, "recording": recording_seeds}
-    makers.update(unwind=unwind_seeds, remote=remote_seeds)
+    makers.update(pstats=pstats_seeds, unwind=unwind_seeds, remote=remote_seeds)
     if len(sys.argv) != 3 or sys.argv[1] not in makers:
         sys.exit(__doc__)
     directory = Path(sys.argv[2])

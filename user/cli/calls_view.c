@@ -26,9 +26,10 @@ static const struct argp_option options[] = {
 	  "Table, JSON: by these keys, the first one counting most; else in the order of the file",
 	  0 },
 	{ "reverse", KEY_REVERSE, NULL, 0, "Table, JSON: the other way round", 0 },
-	{ "restrict", KEY_RESTRICT, "N|FRACTION|REGEX", 0,
-	  "Table, JSON: of the functions the first N, this fraction of them (0.0 to 1.0), or those "
-	  "whose file:line(name) matches; again and again, each of what the one before it left",
+	{ "restrict", KEY_RESTRICT, "WHAT", 0,
+	  "Table, JSON: of the functions so many, this fraction of them (0.0 to 1.0), or those "
+	  "whose file:line(name) matches the expression WHAT; again and again, each of what the "
+	  "one before it left",
 	  0 },
 	{ "callers", KEY_CALLERS, NULL, 0, "Table: who called each function", 0 },
 	{ "callees", KEY_CALLEES, NULL, 0, "Table: what each function called", 0 },

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include "base/error.h"
 #include "cli/browser.h"
+#include "cli/calls_view.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -68,7 +69,9 @@ static const char doc[] =
 	"Examples:\n"
 	"  keelback convert run.kb                        the table, on the terminal\n"
 	"  keelback convert run.kb -o run.html            a flame graph\n"
-	"  keelback convert run.kb --threads -f collapsed | grep worker\n\n"
+	"  keelback convert run.kb --threads -f collapsed | grep worker\n"
+	"  keelback convert calls.kb -o calls.callgrind   recordings of 'keelback calls' have the "
+	"formats of 'keelback stats'\n\n"
 	"Exit status: 0 done, 1 failed or not a whole recording, 2 wrong usage.";
 
 static const struct argp argp = { .options = options,
@@ -119,6 +122,57 @@ static struct kb_error *convert(const struct convert_args *args, const struct kb
 	return err;
 }
 
+static struct kb_error *check_output(const struct convert_args *args)
+{
+	if (!kb_view_args__to_stdout(&args->view) &&
+	    (kb_same_file(args->input, args->view.output) ||
+	     (args->view.baseline && kb_same_file(args->view.baseline, args->view.output))))
+		return kb_usage("'%s' is the recording itself: give another --output",
+				args->view.output);
+	return NULL;
+}
+
+/* ---- recordings of call statistics */
+
+static struct kb_error *refuse(const struct convert_args *args)
+{
+	const struct kb_view_args *view = &args->view;
+	const char *option = view->sort		? "--sort"
+			     : view->limit >= 0 ? "--limit"
+			     : view->lines	? "--lines"
+			     : view->threads	? "--threads"
+			     : view->processes	? "--processes"
+			     : view->opcodes	? "--opcodes"
+			     : view->baseline	? "--baseline"
+			     : view->browser	? "--browser"
+						: NULL;
+
+	if (!option)
+		return NULL;
+	return kb_usage("'%s' has call statistics: %s is for samples (see 'keelback stats --help')",
+			args->input, option);
+}
+
+static struct kb_error *convert_calls(const struct convert_args *args)
+{
+	struct kb_calls_view_args view = { .output = args->view.output,
+					   .format = args->view.format,
+					   .no_summary = args->view.no_summary };
+	const struct kb_format *format;
+	struct kb_calls *calls;
+	struct kb_error *err;
+
+	KB_TRY(refuse(args));
+	KB_TRY(kb_calls_view_args__format(&view, &format));
+	KB_TRY(check_output(args));
+	KB_TRY(kb_calls__load(args->input, args->partial, &calls));
+	if (kb_calls__meta(calls)->incomplete && !args->general.quiet)
+		kb_say("warning: '%s' was cut off: this is what it has", args->input);
+	err = kb_calls_view_args__write(&view, format, calls);
+	kb_calls__destroy(calls);
+	return err;
+}
+
 struct kb_error *kb_command__convert(int argc, char **argv, int *status)
 {
 	struct convert_args args = { .view = KB_VIEW_ARGS_INIT };
@@ -130,12 +184,10 @@ struct kb_error *kb_command__convert(int argc, char **argv, int *status)
 		return NULL;
 	if (!args.input)
 		return kb_usage("no recording given (see 'keelback convert --help')");
-	KB_TRY(kb_view_args__format(&args.view, &format));
-	if (!kb_view_args__to_stdout(&args.view) &&
-	    (kb_same_file(args.input, args.view.output) ||
-	     (args.view.baseline && kb_same_file(args.view.baseline, args.view.output))))
-		return kb_usage("'%s' is the recording itself: give another --output",
-				args.view.output);
 	kb_report__start(&args.general);
+	if (kb_calls__is_recording(args.input))
+		return convert_calls(&args);
+	KB_TRY(kb_view_args__format(&args.view, &format));
+	KB_TRY(check_output(&args));
 	return convert(&args, format);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/line_editor.h"
@@ -387,6 +388,15 @@ static void browse(struct browser *browser)
 	}
 }
 
+/* There is nothing to be finished. libedit has restored the terminal before it passes the signal
+ * on. */
+static void on_interrupt(int number)
+{
+	if (write(STDOUT_FILENO, "\n", 1) < 0)
+		_exit(KB_STATUS_FAILED);
+	_exit(128 + number);
+}
+
 struct kb_error *kb_stats_browser__run(const char *const *paths, size_t n, bool strip_dirs,
 				       bool partial)
 {
@@ -394,9 +404,7 @@ struct kb_error *kb_stats_browser__run(const char *const *paths, size_t n, bool 
 	struct kb_output *output;
 	struct kb_error *err;
 
-	/* There is nothing to be finished: an interrupt ends it, and libedit restores the terminal.
-	 */
-	signal(SIGINT, SIG_DFL);
+	signal(SIGINT, on_interrupt);
 	for (size_t i = 0; i < n; i++) {
 		char *path = strdup(paths[i]);
 

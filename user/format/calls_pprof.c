@@ -17,7 +17,8 @@
 #include "format/pstats_names.h"
 #include "model/calls.h"
 
-#define TYPES 3
+#define TYPES	3
+#define MAPPING 1 /* the only one: pprof complains where there is none */
 
 struct pprof {
 	const struct kb_calls *calls;
@@ -92,6 +93,7 @@ static void write_function(struct pprof *pprof, uint32_t id)
 	line.line = f->line > 0 ? f->line : 0;
 	kb_pprof__location__init(&message);
 	message.id = (uint64_t)id + 1;
+	message.mapping_id = MAPPING;
 	message.n_line = 1;
 	message.line = &line_list;
 	kb_pprof__profile__init(&part);
@@ -141,10 +143,28 @@ static void write_head(struct pprof *pprof)
 	kb_pprof_parts__write(&pprof->parts, &part);
 }
 
+static void write_mapping(struct pprof *pprof)
+{
+	const char *version = kb_calls__meta(pprof->calls)->python;
+	KbPprof__Mapping message, *list = &message;
+	KbPprof__Profile part;
+
+	kb_pprof__mapping__init(&message);
+	message.id = MAPPING;
+	message.filename = kb_pprof_parts__stringf(&pprof->parts,
+						   *version ? "python %s" : "python%s", version);
+	message.has_functions = message.has_filenames = message.has_line_numbers = true;
+	kb_pprof__profile__init(&part);
+	part.n_mapping = 1;
+	part.mapping = &list;
+	kb_pprof_parts__write(&pprof->parts, &part);
+}
+
 static void write_all(struct pprof *pprof)
 {
 	uint32_t n = kb_calls__n_functions(pprof->calls);
 
+	write_mapping(pprof);
 	write_head(pprof);
 	write_comments(pprof);
 	for (uint32_t i = 0; i < n && !pprof->parts.err; i++)

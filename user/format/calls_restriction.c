@@ -89,7 +89,7 @@ static void write_real(double value, FILE *stream)
 	do
 		snprintf(text, sizeof(text), "%.*g", digits, value);
 	while (strtod(text, NULL) != value && ++digits <= 17);
-	fprintf(stream, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");
+	fprintf(stream, "%s%s", text, strpbrk(text, ".en") ? "" : ".0");
 }
 
 static void write_character(uint32_t code_point, char quote, FILE *stream)

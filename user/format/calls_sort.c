@@ -83,7 +83,7 @@ static struct kb_error *find(const char *word, size_t length, uint8_t *index)
 	const char *wanted = synonym(word, &length);
 	const struct key *found = NULL;
 
-	for (size_t i = 0; i < N_KEYS; i++) {
+	for (size_t i = 0; i < N_KEYS && length; i++) {
 		if (strncmp(keys[i].public.name, wanted, length))
 			continue;
 		if (!keys[i].public.name[length]) { /* whole words come first */
@@ -95,7 +95,7 @@ static struct kb_error *find(const char *word, size_t length, uint8_t *index)
 		if (!found)
 			found = &keys[i];
 	}
-	if (!found || !length)
+	if (!found)
 		return unknown(word, length, "no");
 	*index = (uint8_t)(found - keys);
 	return NULL;

@@ -88,11 +88,11 @@ static void write_totals(const struct text *text)
 {
 	struct kb_call_stats total = kb_calls__total(text->calls);
 
-	fprintf(text->stream, INDENT "%" PRIu64 " function calls ", total.ncalls);
+	fprintf(text->stream, INDENT "%" PRIu64 " function calls", total.ncalls);
 	if (total.ncalls != total.primitive)
-		fprintf(text->stream, "(%" PRIu64 " primitive calls) ", total.primitive);
+		fprintf(text->stream, " (%" PRIu64 " primitive calls)", total.primitive);
 	if (kb_calls__meta(text->calls)->timing != KB_CALLS_UNTIMED)
-		fprintf(text->stream, "in %.3f seconds", total.tottime);
+		fprintf(text->stream, " in %.3f seconds", total.tottime);
 	fputc('\n', text->stream);
 }
 

@@ -28,8 +28,7 @@ struct reader {
 
 static struct kb_error *bad(const struct reader *reader, const char *what)
 {
-	return kb_failed("no marshal data that statistics have: at byte %zu: %s", reader->last,
-			 what);
+	return kb_failed("at byte %zu: %s", reader->last, what);
 }
 
 static struct kb_error *take(struct reader *reader, size_t size, const uint8_t **bytes)

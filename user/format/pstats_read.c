@@ -14,6 +14,8 @@
 /* The key that profiling.sampling adds to its files (3.15, sampling/pstats_collector.py). */
 #define SAMPLED_MARKER "__sampled__"
 
+#define NOT_STATISTICS "not a file of call statistics"
+
 struct loader {
 	const struct kb_marshal_values *values;
 	struct kb_calls *calls;
@@ -24,8 +26,7 @@ struct loader {
 
 static struct kb_error *bad(const struct loader *loader, const char *what)
 {
-	return kb_failed("not a file of call statistics: entry %" PRIu32 ": %s", loader->entry,
-			 what);
+	return kb_failed("entry %" PRIu32 ": %s", loader->entry, what);
 }
 
 static const struct kb_marshal_value *item(const struct loader *loader,
@@ -181,7 +182,7 @@ static struct kb_error *load(struct loader *loader)
 	struct kb_calls_meta meta = { sizeof(meta), .timing = KB_CALLS_MEASURED };
 
 	if (root->kind != KB_MARSHAL_DICT)
-		return kb_failed("not a file of call statistics: no dictionary");
+		return kb_failed("no dictionary");
 	KB_TRY(kb_calls__create(&meta, &loader->calls));
 	for (uint32_t i = 0; i < root->size; i += 2, loader->entry++)
 		KB_TRY(add_entry(loader, item(loader, root, i), item(loader, root, i + 1)));
@@ -200,7 +201,7 @@ struct kb_error *kb_pstats__read(const void *bytes, size_t size, struct kb_calls
 	struct loader loader = { .values = &values };
 	struct kb_error *err;
 
-	KB_TRY(kb_marshal_values__read(bytes, size, &values));
+	KB_TRY(kb_error__prefix(kb_marshal_values__read(bytes, size, &values), NOT_STATISTICS));
 	kb_buf__init(&loader.file, TEXT_BYTES_MAX);
 	kb_buf__init(&loader.name, TEXT_BYTES_MAX);
 	err = load(&loader);
@@ -209,7 +210,7 @@ struct kb_error *kb_pstats__read(const void *bytes, size_t size, struct kb_calls
 	kb_marshal_values__free(&values);
 	if (err) {
 		kb_calls__destroy(loader.calls);
-		return err;
+		return kb_error__prefix(err, NOT_STATISTICS);
 	}
 	*calls = loader.calls;
 	return NULL;
