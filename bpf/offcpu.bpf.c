@@ -21,6 +21,7 @@
  * runs while its frames are read from here, so these are checked like all and what makes
  * no stack is counted. Each step of a long wait asks anew.
  */
+#include "common/call_places.bpf.h"
 #include "common/process.bpf.h"
 #include "native/unwind.bpf.h"
 #include "python/state.bpf.h"
@@ -379,7 +380,7 @@ static __always_inline struct kb_proc *target_of(struct task_struct *task, kb_u3
 	return NULL;
 }
 
-static __always_inline void begin_wait(struct task_struct *task, kb_u64 now)
+static __always_inline void begin_wait(struct task_struct *task, kb_u64 now, int preempted)
 {
 	kb_u32 tid = task->pid, tgid = task->tgid, zero = 0;
 	struct kb_wait wait = { .since = now, .hash = KB_WAIT_NOT_WALKED };
@@ -391,6 +392,11 @@ static __always_inline void begin_wait(struct task_struct *task, kb_u64 now)
 
 	if (!proc)
 		return;
+	/* It would not have been here without our probe. */
+	if (config.want & KB_WANT_CALLS && preempted && kb_in_probe(proc)) {
+		kb_count(KB_L_SET_ASIDE, 1);
+		return;
+	}
 	if (config.mode == KB_MODE_IS_GIL_WAIT) {
 		futex = futex_waited_for(task);
 		if (!futex)
@@ -441,6 +447,6 @@ int BPF_PROG(on_switch, _Bool preempted, struct task_struct *prev, struct task_s
 	if (prev->__state & TASK_DEAD)
 		forget(prev);
 	else if (may_be_target(prev))
-		begin_wait(prev, now);
+		begin_wait(prev, now, preempted);
 	return 0;
 }

@@ -10,6 +10,7 @@
  * that is new in its generation is sent in full, after the code objects in it
  * that are new, so the common case is a walk, a lookup and an addition.
  */
+#include "common/call_places.bpf.h"
 #include "common/process.bpf.h"
 #include "native/unwind.bpf.h"
 #include "python/state.bpf.h"
@@ -126,35 +127,6 @@ static __always_inline void count_states(kb_u32 state)
 		kb_count(KB_L_STATE_EXCEPTION, 1);
 }
 
-/* Where calls are counted at the same time: probes, and where they return to. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, KB_CALL_PLACES_MAX);
-	__type(key, struct kb_call_place);
-	__type(value, kb_u32);
-} call_places SEC(".maps");
-
-/*
- * Is the thread in one of our probes? That is our time, not the program's. While the kernel
- * handles a probe the thread's instruction pointer is the probe's place; an interrupt that came
- * while it held them off is taken at the instruction that follows.
- */
-static __always_inline int in_probe(const struct kb_proc *proc)
-{
-	struct pt_regs *regs = kb_user_registers();
-	struct kb_call_place place = { .image = proc->image };
-	struct kb_image *image = bpf_map_lookup_elem(&images, &proc->image);
-
-	if (!image)
-		return 0;
-#ifdef KB_SYSCALL_UPROBE
-	if (KB_SYSCALL_NUMBER(regs) == KB_SYSCALL_UPROBE)
-		return 1;
-#endif
-	place.address = KB_INSTRUCTION_POINTER(regs) - (proc->code_type - image->code_type);
-	return bpf_map_lookup_elem(&call_places, &place) != 0;
-}
-
 static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -165,7 +137,7 @@ static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 	kb_u64 *count;
 	int status;
 
-	if (config.want & KB_WANT_CALLS && in_probe(proc)) {
+	if (config.want & KB_WANT_CALLS && kb_in_probe(proc)) {
 		kb_count(KB_L_SET_ASIDE, 1);
 		return 0;
 	}

@@ -181,10 +181,14 @@ static const char *doubt(const struct kb_call_probes *probes, const struct kb_im
 	return NULL;
 }
 
+#define BREAKPOINT_BYTES 1 /* int3 */
+
 static struct kb_error *set_aside(struct kb_call_probes *probes, uint32_t image,
 				  const struct kb_probe_address *at)
 {
-	const uint64_t places[] = { at->address, at->next[0], at->next[1] };
+	/* Behind the breakpoint it stands until the kernel has found out whose that is. */
+	const uint64_t places[] = { at->address, at->address + BREAKPOINT_BYTES, at->next[0],
+				    at->next[1] };
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
 		if (places[i])
