@@ -31,12 +31,14 @@ _keelback() {
 		;;
 	--mode) mapfile -t COMPREPLY < <(compgen -W "cpu wall gil gil-wait exception" -- "$current") ;;
 	--async) mapfile -t COMPREPLY < <(compgen -W "running all" -- "$current") ;;
+	--time) mapfile -t COMPREPLY < <(compgen -W "sampled measured none" -- "$current") ;;
+	--clock) mapfile -t COMPREPLY < <(compgen -W "wall cpu" -- "$current") ;;
 	--color) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$current") ;;
 	--restrict) ;;
 	-r | --rate) mapfile -t COMPREPLY < <(compgen -W "tick 100 1000 10000" -- "$current") ;;
 	-s | --sort)
 		case $command in
-		stats) mapfile -t COMPREPLY < <(compgen -W "$(keelback stats --help 2>/dev/null |
+		stats | calls) mapfile -t COMPREPLY < <(compgen -W "$(keelback stats --help 2>/dev/null |
 			sed -n '/^Sort keys/,/^$/s/^  \([a-z]*\) .*/\1/p')" -- "$current") ;;
 		diff) mapfile -t COMPREPLY < <(compgen -W "self total name" -- "$current") ;;
 		top) mapfile -t COMPREPLY < <(compgen -W "self self% total total% now trend name file" -- "$current") ;;
@@ -45,7 +47,7 @@ _keelback() {
 		;;
 	--cgroup) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
 	--baseline) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
-	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout) ;;
+	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout | --duty | --window) ;;
 	-o | --output | --command-output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	--when) mapfile -t COMPREPLY < <(compgen -W "cpu> cpu< gil> gil< threads> threads<" -- "$current") ;;
 	*)

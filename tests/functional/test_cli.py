@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import REPO, once
 from sampling import Sampling
 
-COMMANDS = ["sample", "top", "convert", "diff", "stats", "dump", "ps", "doctor"]
+COMMANDS = ["sample", "top", "calls", "convert", "diff", "stats", "dump", "ps", "doctor"]
 
 BUSY = """
 import sys, time
@@ -59,6 +59,22 @@ BAD_INPUT = [
     (["dump", "-p", "1", "--depth", "99"], 2, r"--depth: '99'"),
     (["dump", "-a", "-o", "/no/such/dir/x"], 1, r"cannot write '/no/such/dir/x'"),
     (["dump", "--", "true"], 2, r"dump: takes no command"),
+    (["calls"], 2, r"calls: no target: give --pid, --container, --cgroup, --all or -- COMMAND"),
+    (["calls", "-p", "4194304"], 2, r"no process with PID 4194304"),
+    (["calls", "-p", SLEEP], 4, r"process \d+ cannot be observed: it is not a Python process"),
+    (["calls", "-a", "--exact", "--duty", "1%"], 2, r"--exact and --duty exclude each other"),
+    (["calls", "-a", "--duty", "0"], 2, r"--duty: '0' is no percentage from 0.01% to 100%"),
+    (["calls", "-a", "--duty", "2 %"], 2, r"--duty: '2 %' is no percentage"),
+    (["calls", "-a", "--duty", "101%"], 2, r"--duty: '101%' is no percentage"),
+    (["calls", "-a", "--window", "11s"], 2, r"--window: 1ms to 10s"),
+    (["calls", "--window", "5ms", "--", "true"], 2, r"--window needs --duty"),
+    (["calls", "-a", "--time", "guess"], 2, r"--time: 'guess' is none of none, sampled, measured"),
+    (["calls", "-a", "--time", "measured", "--duty", "1%"], 2, r"--duty does not go with --time measured"),
+    (["calls", "-a", "--time", "none", "-r", "10"], 2, r"--rate needs --time sampled"),
+    (["calls", "-a", "--clock", "moon"], 2, r"--clock: 'moon' is none of wall, cpu"),
+    (["calls", "-a", "-o", "/no/such/dir/x.pstats"], 1, r"cannot write '/no/such/dir/x.pstats'"),
+    (["calls", "-a", "-f", "svg"], 2, r"--format: 'svg' is none of pstats"),
+    (["calls", "--", "/no/such/program"], 2, r"/no/such/program"),
     (["doctor", "-a"], 2, r"unknown option '-a'"),
     (["doctor", "-p", "1"], 2, r"unknown option '-p'"),
     (["convert", "a.kb", "b.kb"], 2, r"unexpected argument 'b.kb'"),

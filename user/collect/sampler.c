@@ -118,6 +118,8 @@ static struct kb_error *create(struct kb_sampler *s, const struct kb_target *tar
 	if (kb_mode__of_time(s->opts.mode))
 		KB_TRY(kb_waits__create(target, session->programs, session->ingest, &s->opts,
 					&s->waits));
+	if (s->waits)
+		kb_waits__read_by(s->waits, kb_session__record, session);
 	/* A wait for the GIL that is under way at the start is 5 ms at most. */
 	if (s->opts.mode == KB_MODE_WALL)
 		kb_identifier__on_identified(session->identifier, kb_waits__add_process, s->waits);

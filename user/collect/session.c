@@ -172,7 +172,7 @@ static void on_notice(const struct kb_notice *notice, void *context)
 	}
 }
 
-static void on_record(const void *record, size_t size, void *context)
+void kb_session__record(const void *record, size_t size, void *context)
 {
 	struct kb_session *s = context;
 
@@ -196,7 +196,7 @@ static struct kb_error *take_ledger(struct kb_session *s)
 struct kb_error *kb_session__drain(struct kb_session *s)
 {
 	kb_programs__flip(s->programs);
-	kb_programs__read_data(s->programs, on_record, s);
+	kb_programs__read_data(s->programs, kb_session__record, s);
 	if (s->collector->drain)
 		KB_TRY(s->collector->drain(s->context));
 	kb_ingest__end_generation(s->ingest, s->generation);

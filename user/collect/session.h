@@ -85,6 +85,8 @@ void kb_session__meta(const struct kb_session *session, struct kb_profile_meta *
 struct kb_error *kb_session__start(struct kb_session *session);
 struct kb_error *kb_session__poll(struct kb_session *session, int timeout_ms, bool *done);
 struct kb_error *kb_session__drain(struct kb_session *session);
+/* A record of the data ring, to whom it concerns (kb_record_fn). */
+void kb_session__record(const void *record, size_t size, void *session);
 /* Takes what the kernel still has; the collector has detached. */
 struct kb_error *kb_session__finish(struct kb_session *session);
 

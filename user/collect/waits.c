@@ -53,6 +53,8 @@ struct owed {
 struct kb_waits {
 	struct kb_programs *programs;
 	struct kb_ingest *ingest;
+	kb_record_fn record;
+	void *record_context;
 	pid_t tid; /* 0: all */
 	bool started;
 	uint64_t ended;
@@ -124,6 +126,12 @@ struct kb_error *kb_waits__create(const struct kb_target *target, struct kb_prog
 	kb_ingest__set_waited(ingest, waited, waits);
 	*result = waits;
 	return NULL;
+}
+
+void kb_waits__read_by(struct kb_waits *waits, kb_record_fn record, void *context)
+{
+	waits->record = record;
+	waits->record_context = context;
 }
 
 void kb_waits__destroy(struct kb_waits *waits)
@@ -236,13 +244,6 @@ static void start(struct kb_waits *waits, uint64_t now)
 		look_at_process(waits, &waits->noted[i], now);
 }
 
-static void on_record(const void *record, size_t size, void *context)
-{
-	struct kb_waits *waits = context;
-
-	kb_ingest__record(waits->ingest, record, size);
-}
-
 /* Adds time under a key, but not what is owed. */
 static void add_sum(struct kb_waits *waits, const struct kb_stack_key *key,
 		    const struct kb_wait_sum *sum)
@@ -352,7 +353,7 @@ static struct kb_error *end(struct kb_waits *waits)
 	waits->started = false;
 	waits->now = kb_now(CLOCK_MONOTONIC);
 	/* The stacks of the waits that are left. */
-	kb_programs__read_data(waits->programs, on_record, waits);
+	kb_programs__read_data(waits->programs, waits->record, waits->record_context);
 	KB_TRY(kb_programs__each_waiting(waits->programs, on_end, waits));
 	kb_programs__clear_waiting(waits->programs);
 	return NULL;
