@@ -183,7 +183,9 @@ static __always_inline int count(struct kb_call_thread *t, const struct kb_layou
 	if (!kb_call__find_caller(t, layout, now) || !kb_call__read_code(t))
 		return unreadable();
 	kb_count(KB_L_CALLS_SEEN, 1);
-	return kb_call__push(t, layout, now, 1);
+	if (!kb_call__push(t, layout, now, 1))
+		kb_count(t->failure, 1);
+	return 0;
 }
 
 static __always_inline int enter(struct kb_call_thread *t, const struct kb_layout *layout,
@@ -290,7 +292,7 @@ int on_call(struct pt_regs *ctx)
 	struct kb_call_thread *t;
 	struct kb_layout *layout;
 
-	if (config.tid && (kb_u32)bpf_get_current_pid_tgid() != config.tid)
+	if (call_control.closed || (config.tid && (kb_u32)bpf_get_current_pid_tgid() != config.tid))
 		return 0;
 	t = bpf_task_storage_get(&call_threads, bpf_get_current_task_btf(), NULL, 0);
 	if (!t || !t->proc || t->epoch != call_control.epoch)

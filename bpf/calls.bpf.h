@@ -87,8 +87,10 @@ struct kb_call_thread {
 	/* The frame at hand. */
 	kb_u64 frame, code, previous, instr, owner;
 	kb_u64 identity; /* of its code object: a hash */
+	kb_u32 failure;	 /* the ledger's reason why a push had no room */
 	kb_u32 by_c;	 /* C code called it */
 	kb_u32 checks;
+	kb_u32 reserved;
 	struct kb_call_image image;
 	/* The edges taken last, each in one place: most calls are by an edge that was there before.
 	 */
@@ -136,7 +138,8 @@ int kb_call__read_code(struct kb_call_thread *t);
  */
 int kb_call__find_caller(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now);
 
-/* Puts the frame at hand on top. counted: its call begins now. Returns 0 when there is no room. */
+/* Puts the frame at hand on top. counted: its call begins now. Returns 0 when there is no room,
+ * t->failure says why. */
 int kb_call__push(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now,
 		  kb_u32 counted);
 

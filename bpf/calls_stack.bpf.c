@@ -128,34 +128,33 @@ __noinline int kb_call__read_code(struct kb_call_thread *t)
 
 /* ---------------------------------------------------------------- functions and edges */
 
+/* Says why, in terms of the ledger. */
+static __always_inline kb_u32 no_room(struct kb_call_thread *t, kb_u32 reason)
+{
+	t->failure = reason;
+	if (reason == KB_L_CALLS_FULL)
+		kb_request_drain();
+	return 0;
+}
+
 /* Sends what names the function at hand, once. Returns its number, 0: no room. */
-static __always_inline kb_u32 make_function(struct kb_call_thread *t,
+static __always_inline kb_u32 make_function(struct kb_call_thread *t, struct kb_proc *proc,
 					    const struct kb_layout *layout)
 {
-	kb_u32 number, tgid = bpf_get_current_pid_tgid() >> 32;
-	struct kb_proc *proc = bpf_map_lookup_elem(&procs, &tgid);
 	struct kb_data_call_function *record;
 	kb_u64 key = t->identity;
+	kb_u32 number;
 	int seen;
 
-	if (!proc || proc->id != t->proc) {
-		kb_count(KB_L_CALLS_UNREADABLE, 1);
-		return 0;
-	}
 	/* The scratch for code objects is the CPU's: no samples meanwhile. */
 	kb_set_walking(1);
 	seen = kb_code_seen(proc, layout, t->code);
 	kb_set_walking(0);
-	if (seen == KB_CODE_NOT_CODE) {
-		kb_count(KB_L_CALLS_UNREADABLE, 1);
-		return 0;
-	}
+	if (seen == KB_CODE_NOT_CODE)
+		return no_room(t, KB_L_CALLS_UNREADABLE);
 	record = seen == KB_CODE_OK ? bpf_ringbuf_reserve(&data, sizeof(*record), 0) : NULL;
-	if (!record) {
-		kb_count(KB_L_CALLS_FULL, 1);
-		kb_request_drain();
-		return 0;
-	}
+	if (!record)
+		return no_room(t, KB_L_CALLS_FULL);
 	number = __sync_fetch_and_add(&call_control.n_functions, 1) + 1;
 	record->kind = KB_DATA_CALL_FUNCTION;
 	record->proc = proc->id;
@@ -164,10 +163,8 @@ static __always_inline kb_u32 make_function(struct kb_call_thread *t,
 	record->address = t->code;
 	record->name[0] = record->owner[0] = 0;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
-	if (bpf_map_update_elem(&call_functions, &key, &number, BPF_ANY)) {
-		kb_count(KB_L_CALLS_FULL, 1);
-		return 0;
-	}
+	if (bpf_map_update_elem(&call_functions, &key, &number, BPF_ANY))
+		return no_room(t, KB_L_CALLS_FULL);
 	return number;
 }
 
@@ -189,29 +186,36 @@ static __always_inline kb_u32 level_of(kb_u32 slot, kb_u32 function)
 static __noinline kb_u32 make_edge(struct kb_call_thread *t, const struct kb_layout *layout,
 				   kb_u32 caller)
 {
-	struct edge_key key = { .callee = t->identity, .slot = t->slot, .caller = caller };
-	kb_u64 identity = t->identity;
-	kb_u32 *known, function, level, number;
+	kb_u32 *known, function, level, number, tgid = bpf_get_current_pid_tgid() >> 32;
+	struct kb_proc *proc = bpf_map_lookup_elem(&procs, &tgid);
+	struct edge_key key = { .slot = t->slot, .caller = caller };
 	struct kb_call_edge *edge;
 
-	known = bpf_map_lookup_elem(&call_functions, &identity);
-	function = known ? *known : make_function(t, layout);
+	if (!proc)
+		return no_room(t, KB_L_CALLS_UNREADABLE);
+	/* User space has looked at the process as well, and its word counts. */
+	if (proc->id != t->proc) {
+		t->proc = proc->id;
+		if (!kb_call__read_code(t))
+			return no_room(t, KB_L_CALLS_UNREADABLE);
+	}
+	key.callee = t->identity;
+	known = bpf_map_lookup_elem(&call_functions, &key.callee);
+	function = known ? *known : make_function(t, proc, layout);
 	if (!function)
 		return 0;
 	level = level_of(t->slot, function);
 	number = __sync_fetch_and_add(&call_control.n_edges, 1) + 1;
 	edge = bpf_map_lookup_elem(&call_edges, &number);
-	if (!level || !edge || bpf_map_update_elem(&call_edge_numbers, &key, &number, BPF_ANY)) {
-		kb_count(KB_L_CALLS_FULL, 1);
-		return 0;
-	}
+	if (!level || !edge || bpf_map_update_elem(&call_edge_numbers, &key, &number, BPF_ANY))
+		return no_room(t, KB_L_CALLS_FULL);
 	edge->caller = caller;
 	edge->level = level;
 	edge->function = function;
 	return number;
 }
 
-/* The edge from the call on top to the function at hand. 0: no room, counted. */
+/* The edge from the call on top to the function at hand. 0: no room, t->failure says why. */
 static __always_inline kb_u32 edge_to(struct kb_call_thread *t, const struct kb_layout *layout)
 {
 	struct edge_key key = { .callee = t->identity, .slot = t->slot };

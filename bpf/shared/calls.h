@@ -108,8 +108,10 @@ struct kb_call_control {
 	kb_u32 n_levels;
 	kb_u32 n_chunks;
 	kb_u32 n_slots;
+	kb_u32 closed; /* no window is open: attaching and detaching take their time */
+	kb_u32 reserved;
 	kb_u64 trap_ns; /* measured: what a probe costs beside its program */
 };
-KB_ASSERT_SIZE(struct kb_call_control, 32);
+KB_ASSERT_SIZE(struct kb_call_control, 40);
 
 #endif

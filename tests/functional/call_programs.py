@@ -11,10 +11,10 @@ import json, os, sys
 def label(code):
     return [code.co_filename, code.co_firstlineno, code.co_name] if hasattr(code, "co_name") else ["~", 0, code]
 
-def dump(profile, path):
+def dump(profiles, path):
     """Sums by label: pstats keeps one of several functions with the same."""
     functions, edges = {}, {}
-    for entry in profile.getstats():
+    for entry in (entry for profile in profiles for entry in profile.getstats()):
         key = json.dumps(label(entry.code))
         calls = functions.setdefault(key, [0, 0])
         calls[0] += entry.callcount
@@ -31,9 +31,14 @@ def main():
         work()
     if path:
         import cProfile
-        profile = cProfile.Profile(builtins=path[1:] == ["builtins"])
-        profile.runcall(work)
-        dump(profile, path[0])
+        profiles = [cProfile.Profile(builtins=path[1:] == ["builtins"])]
+        if sys.version_info < (3, 12) and "threading" in sys.modules:  # later ones see all threads
+            def begin(*_):
+                profiles.append(cProfile.Profile(builtins=False))
+                profiles[-1].enable()
+            threading.setprofile(begin)
+        profiles[0].runcall(work)
+        dump(profiles, path[0])
     else:
         print("ready", flush=True)
         sys.stdin.readline()

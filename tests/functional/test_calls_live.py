@@ -21,7 +21,7 @@ import sys, threading
 counts = {"handle": 0, "parse": 0}
 def parse(n):
     counts["parse"] += 1
-    return n
+    return sum(range(WORK))
 def handle(n):
     counts["handle"] += 1
     for i in range(3):
@@ -58,8 +58,9 @@ def ledger(output):
 
 def programs_of(process):
     """Ids of the BPF programs that a process has loaded."""
-    listed = json.loads(subprocess.run(["bpftool", "-j", "prog", "show"], stdout=subprocess.PIPE, check=True).stdout)
-    found = {program["id"] for program in listed for owner in program.get("pids", []) if owner["pid"] == process.pid}
+    found = set()
+    for file in Path(f"/proc/{process.pid}/fdinfo").iterdir():
+        found.update(map(int, re.findall(r"^prog_id:\s*(\d+)$", file.read_text(), re.M)))
     assert found
     return found
 
@@ -79,7 +80,7 @@ def check_gone(programs):
 @per_python(where=lambda py: py.version in NEW, timeout=120)
 def test_attach_again_and_again(env):
     """The counts of each session lie between what the program counted around and inside it."""
-    target = env.py.popen([env.py.script(SERVER)], stdin=subprocess.PIPE)
+    target = env.py.popen([env.py.script(SERVER.replace("WORK", "9"))], stdin=subprocess.PIPE)
     env.wait_line(target, "ready")
     for turn in range(25):
         path = Path(env.tmp, f"{turn}.pstats")
@@ -102,7 +103,7 @@ def test_attach_again_and_again(env):
 @per_python(where=lambda py: py.version in NEW)
 def test_windows(env):
     """Rates of a server in windows: the interval holds what the program itself counts, as a rule."""
-    target = env.py.popen([env.py.script(SERVER)], stdin=subprocess.PIPE)
+    target = env.py.popen([env.py.script(SERVER.replace("WORK", "500"))], stdin=subprocess.PIPE)
     env.wait_line(target, "ready")
     counter = env.popen("calls", "-p", target.pid, "-d", 4, "--duty", "5%", "--json", "--time", "none")
     time.sleep(0.5)
@@ -117,8 +118,8 @@ def test_windows(env):
         true = (after[index] - before[index]) / (ended - began)
         rate = next(row["rate"] for row in result["functions"] if row["name"] == name)
         print(name, "program", true, "keelback", rate)
-        # The machine runs other things: a window may have seen less of a CPU than the rest of the time.
-        assert rate["low"] / 2 < true < (rate["high"] or 1e12) * 2, (name, true, rate)
+        # The interval is of what was seen in windows; the cost that is taken off them is not exact.
+        assert rate["low"] / 1.3 < true < rate["high"] * 1.3, (name, true, rate)
 
 
 DEEP = """
@@ -218,7 +219,7 @@ def test_fork_and_exec_of_a_command(env):
 
 @per_python(where=lambda py: py.version in NEW)
 def test_killed_keelback_leaves_nothing(env):
-    target = env.py.popen([env.py.script(SERVER)], stdin=subprocess.PIPE)
+    target = env.py.popen([env.py.script(SERVER.replace("WORK", "9"))], stdin=subprocess.PIPE)
     env.wait_line(target, "ready")
     counter = attach(env, target, "--exact")
     time.sleep(0.2)
@@ -234,7 +235,7 @@ def test_killed_keelback_leaves_nothing(env):
 
 @per_python(where=lambda py: py.version in NEW)
 def test_target_killed(env):
-    target = env.py.popen([env.py.script(SERVER)], stdin=subprocess.PIPE)
+    target = env.py.popen([env.py.script(SERVER.replace("WORK", "9"))], stdin=subprocess.PIPE)
     env.wait_line(target, "ready")
     counter = attach(env, target, "--exact")
     time.sleep(0.3)

@@ -60,6 +60,26 @@ static bool everywhere(const struct kb_call_counter *c)
 	return target->filter != KB_FILTER_PIDS || target->children || target->argv;
 }
 
+#define PROCESSES_MAX 256 /* whose time is read for a window: 0.3 ms */
+
+/* The target's time on processors so far, ns; 0: not known. */
+static uint64_t time_on_cpu(struct kb_call_counter *c)
+{
+	uint64_t sum = 0;
+	uint32_t tgid = 0;
+
+	for (int i = 0; i < PROCESSES_MAX; i++) {
+		clockid_t clock;
+		struct timespec t;
+
+		if (!kb_programs__next_proc(c->session->programs, &tgid))
+			return sum;
+		if (!clock_getcpuclockid(tgid, &clock) && !clock_gettime(clock, &t))
+			sum += t.tv_sec * KB_NS_PER_SECOND + t.tv_nsec;
+	}
+	return 0;
+}
+
 static struct kb_error *attach(struct kb_pids *pids, void *context)
 {
 	struct kb_call_counter *c = context;
@@ -69,7 +89,8 @@ static struct kb_error *attach(struct kb_pids *pids, void *context)
 		KB_TRY(kb_call_programs__attach_clock(c->programs));
 	if (!windowed(c))
 		return kb_call_probes__attach(c->probes, everywhere(c));
-	kb_call_windows__start(&c->windows, c->opts.duty, c->opts.window_ms * KB_NS_PER_MS, now);
+	kb_call_windows__start(&c->windows, c->opts.duty, c->opts.window_ms * KB_NS_PER_MS, now,
+			       time_on_cpu(c));
 	return NULL;
 }
 
@@ -111,22 +132,33 @@ static struct kb_error *drain(void *context)
 
 static struct kb_error *open_window(struct kb_call_counter *c)
 {
-	kb_call_programs__next_epoch(c->programs);
+	kb_call_programs__open(c->programs, false);
 	kb_call_programs__cost(c->programs, true, &c->spent);
 	KB_TRY(kb_call_probes__attach(c->probes, everywhere(c)));
-	kb_call_windows__opened(&c->windows, kb_now(CLOCK_MONOTONIC));
+	kb_call_programs__open(c->programs, true);
+	kb_call_windows__opened(&c->windows, kb_now(CLOCK_MONOTONIC), time_on_cpu(c));
 	return NULL;
+}
+
+/* What the program has spent in probes since the window was opened. */
+static uint64_t spent(struct kb_call_counter *c, bool go_on)
+{
+	struct kb_call_cost cost;
+
+	kb_call_programs__cost(c->programs, go_on, &cost);
+	return (cost.runs - c->spent.runs) * c->trap_ns + cost.ns - c->spent.ns;
 }
 
 static struct kb_error *close_window(struct kb_call_counter *c)
 {
-	struct kb_call_cost cost;
-	uint64_t spent, traced;
+	uint64_t traced;
 
+	kb_call_programs__open(c->programs, false);
+	traced = kb_call_windows__closed(&c->windows, kb_now(CLOCK_MONOTONIC), time_on_cpu(c),
+					 spent(c, true));
 	kb_call_probes__detach(c->probes);
-	kb_call_programs__cost(c->programs, false, &cost);
-	spent = (cost.runs - c->spent.runs) * c->trap_ns + cost.ns - c->spent.ns;
-	traced = kb_call_windows__closed(&c->windows, kb_now(CLOCK_MONOTONIC), spent);
+	kb_call_windows__done(&c->windows, kb_now(CLOCK_MONOTONIC), time_on_cpu(c),
+			      spent(c, false));
 	/* The records that name what was counted. */
 	KB_TRY(kb_session__drain(c->session));
 	KB_TRY(take(c, false));
@@ -300,7 +332,7 @@ struct kb_error *kb_call_counter__stop(struct kb_call_counter *c)
 	KB_TRY(take(c, true));
 	if (c->opts.timing == KB_CALLS_SAMPLED)
 		KB_TRY(kb_call_ingest__add_times(&c->ingest, session->profile));
-	KB_TRY(kb_call_ingest__set_ledger(&c->ingest, session->profile));
+	KB_TRY(kb_call_ingest__set_ledger(&c->ingest, session->profile, c->windows.rough));
 	return set_meta(c);
 }
 

@@ -36,8 +36,8 @@ struct kb_error *kb_call_ingest__take(struct kb_call_ingest *ingest,
 /* Adds the times that a profile's samples stand for. */
 struct kb_error *kb_call_ingest__add_times(struct kb_call_ingest *ingest,
 					   const struct kb_profile *profile);
-/* seen = reported + lost, from the session's ledger. */
+/* seen = reported + lost, from the session's ledger. rough: windows whose rates are rough. */
 struct kb_error *kb_call_ingest__set_ledger(struct kb_call_ingest *ingest,
-					    const struct kb_profile *profile);
+					    const struct kb_profile *profile, uint32_t rough);
 
 #endif

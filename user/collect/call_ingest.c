@@ -215,7 +215,7 @@ static struct kb_error *set_samples(struct kb_call_ingest *ingest, const struct 
 }
 
 struct kb_error *kb_call_ingest__set_ledger(struct kb_call_ingest *ingest,
-					    const struct kb_profile *profile)
+					    const struct kb_profile *profile, uint32_t rough)
 {
 	static const enum kb_ledger_reason lost[] = { KB_L_CALLS_NOT_IDENTIFIED,
 						      KB_L_CALLS_UNREADABLE, KB_L_CALLS_FULL };
@@ -240,6 +240,11 @@ struct kb_error *kb_call_ingest__set_ledger(struct kb_call_ingest *ingest,
 	}
 	for (size_t i = 0; i < sizeof(notes) / sizeof(*notes); i++)
 		KB_TRY(set_entry(ingest, kb_profile__ledger(profile, notes[i])));
+	KB_TRY(set_entry(ingest,
+			 (struct kb_ledger_entry){
+				 "windows_rough",
+				 "windows that were probes for the most part: calls/s are rough",
+				 rough, false, true }));
 	KB_TRY(set_samples(ingest, profile));
 	if (seen != accounted)
 		kb_warn("the ledger does not add up: %" PRIu64 " calls seen, %" PRIu64

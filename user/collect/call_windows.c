@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "collect/call_windows.h"
 
-/* A window in which nothing is called costs nothing: still they do not come one after the other. */
+#define OWN_MIN                                                                                    \
+	50 /* a window's part that is the program's own time at least: nothing runs in none */
+
+/* A window in which nothing is called costs nothing: still they do not come one after the other,
+ * and before the first one the program is seen without. */
 #define GAP_MIN 4 /* times the length */
 
 void kb_call_windows__start(struct kb_call_windows *windows, double duty, uint64_t length_ns,
-			    uint64_t now)
+			    uint64_t now, uint64_t cpu)
 {
-	*windows = (struct kb_call_windows){
-		.duty = duty, .length_ns = length_ns, .start = now, .next = now
-	};
+	*windows = (struct kb_call_windows){ .duty = duty,
+					     .length_ns = length_ns,
+					     .start = now,
+					     .began = now,
+					     .cpu = cpu,
+					     .next = now + GAP_MIN * length_ns };
 }
 
 uint64_t kb_call_windows__until(const struct kb_call_windows *windows, uint64_t now)
@@ -19,21 +26,48 @@ uint64_t kb_call_windows__until(const struct kb_call_windows *windows, uint64_t 
 	return then > now ? then - now : 0;
 }
 
-void kb_call_windows__opened(struct kb_call_windows *windows, uint64_t now)
+void kb_call_windows__opened(struct kb_call_windows *windows, uint64_t now, uint64_t cpu)
 {
+	/* Processes end, and their time with them. */
+	if (windows->cpu && cpu > windows->cpu) {
+		windows->idle_ns += now - windows->began;
+		windows->idle_cpu_ns += cpu - windows->cpu;
+	}
 	windows->open = true;
 	windows->began = now;
+	windows->cpu = cpu;
 }
 
-uint64_t kb_call_windows__closed(struct kb_call_windows *windows, uint64_t now, uint64_t cost_ns)
+/* What is left of a time without its cost. */
+static uint64_t own(struct kb_call_windows *windows, uint64_t ns, uint64_t cost_ns)
 {
-	uint64_t length = now - windows->began, earliest = now + GAP_MIN * windows->length_ns;
+	if (cost_ns > ns / 4 * 3)
+		windows->rough++;
+	return cost_ns > ns - ns / OWN_MIN ? ns / OWN_MIN : ns - cost_ns;
+}
+
+uint64_t kb_call_windows__closed(struct kb_call_windows *windows, uint64_t now, uint64_t cpu,
+				 uint64_t cost_ns)
+{
+	uint64_t length = now - windows->began, ran = cpu - windows->cpu;
 
 	windows->open = false;
+	if (!windows->cpu || cpu <= windows->cpu || !windows->idle_cpu_ns)
+		return own(windows, length, cost_ns);
+	return (uint64_t)((double)own(windows, ran, cost_ns) * (double)windows->idle_ns /
+			  (double)windows->idle_cpu_ns);
+}
+
+void kb_call_windows__done(struct kb_call_windows *windows, uint64_t now, uint64_t cpu,
+			   uint64_t cost_ns)
+{
+	uint64_t earliest = now + GAP_MIN * windows->length_ns;
+
+	windows->began = now;
+	windows->cpu = cpu;
 	windows->cost_ns += cost_ns;
 	/* All that was spent is the share of this much time. */
 	windows->next = windows->start + (uint64_t)((double)windows->cost_ns / windows->duty);
 	if (windows->next < earliest)
 		windows->next = earliest;
-	return length - cost_ns > length / 10 && cost_ns < length ? length - cost_ns : length / 10;
 }

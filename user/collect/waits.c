@@ -53,8 +53,8 @@ struct owed {
 struct kb_waits {
 	struct kb_programs *programs;
 	struct kb_ingest *ingest;
-	kb_record_fn record;
-	void *record_context;
+	kb_record_fn read;
+	void *read_context;
 	pid_t tid; /* 0: all */
 	bool started;
 	uint64_t ended;
@@ -128,10 +128,10 @@ struct kb_error *kb_waits__create(const struct kb_target *target, struct kb_prog
 	return NULL;
 }
 
-void kb_waits__read_by(struct kb_waits *waits, kb_record_fn record, void *context)
+void kb_waits__read_by(struct kb_waits *waits, kb_record_fn read, void *context)
 {
-	waits->record = record;
-	waits->record_context = context;
+	waits->read = read;
+	waits->read_context = context;
 }
 
 void kb_waits__destroy(struct kb_waits *waits)
@@ -353,7 +353,7 @@ static struct kb_error *end(struct kb_waits *waits)
 	waits->started = false;
 	waits->now = kb_now(CLOCK_MONOTONIC);
 	/* The stacks of the waits that are left. */
-	kb_programs__read_data(waits->programs, waits->record, waits->record_context);
+	kb_programs__read_data(waits->programs, waits->read, waits->read_context);
 	KB_TRY(kb_programs__each_waiting(waits->programs, on_end, waits));
 	kb_programs__clear_waiting(waits->programs);
 	return NULL;

@@ -26,7 +26,7 @@ struct kb_error *kb_waits__create(const struct kb_target *target, struct kb_prog
 				  struct kb_waits **waits);
 void kb_waits__destroy(struct kb_waits *waits);
 /* Where records go that a drain of waits reads: set before the first. */
-void kb_waits__read_by(struct kb_waits *waits, kb_record_fn record, void *context);
+void kb_waits__read_by(struct kb_waits *waits, kb_record_fn read, void *context);
 
 /*
  * For kb_identifier__on_identified(): a process that was found running. Its threads that sleep

@@ -124,9 +124,13 @@ struct kb_error *kb_call_programs__attach_clock(struct kb_call_programs *calls)
 	return NULL;
 }
 
-void kb_call_programs__next_epoch(struct kb_call_programs *calls)
+void kb_call_programs__open(struct kb_call_programs *calls, bool open)
 {
-	__atomic_fetch_add(&control_of(calls)->epoch, 1, __ATOMIC_RELAXED);
+	struct kb_call_control *control = control_of(calls);
+
+	if (open)
+		__atomic_fetch_add(&control->epoch, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&control->closed, !open, __ATOMIC_RELEASE);
 }
 
 void kb_call_programs__cost(struct kb_call_programs *calls, bool measure, struct kb_call_cost *cost)

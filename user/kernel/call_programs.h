@@ -32,8 +32,9 @@ void kb_call_programs__detach(struct kb_call_programs *calls);
 /* Time on the CPU is known of threads from here on: only with KB_RUN_CALL_CLOCK. */
 struct kb_error *kb_call_programs__attach_clock(struct kb_call_programs *calls);
 
-/* Threads start with an empty stack, before a window. */
-void kb_call_programs__next_epoch(struct kb_call_programs *calls);
+/* Counting begins, threads with empty stacks; or it ends at once, while probes are still there. At
+ * first it is open. */
+void kb_call_programs__open(struct kb_call_programs *calls, bool open);
 
 /*
  * What a probe costs a program beside what its BPF program does, ns: measured on a probe in this
