@@ -36,7 +36,7 @@ def main():
             def begin(*_):
                 profiles.append(cProfile.Profile(builtins=False))
                 profiles[-1].enable()
-            threading.setprofile(begin)
+            sys.modules["threading"].setprofile(begin)
         profiles[0].runcall(work)
         dump(profiles, path[0])
     else:
