@@ -5,7 +5,7 @@
  * for the name. Both are one key, whoever asked. Programs that make a task for each request count
  * on without end, so only so many numbers have names of their own.
  */
-#include "python/task_name.bpf.h"
+#include "python/task_parts.bpf.h"
 #include "python/walk.bpf.h"
 
 #define INT_BYTES     32 /* an int of two digits */

@@ -15,25 +15,21 @@
  * up later, so the name is sent, once, under a hash of itself (task_name.bpf.c): equal names are
  * one in the profile.
  *
- * Those that wait. From 3.14 a future knows the task that awaits it, or the set of them. Before,
- * only who awaits the task itself is found: its wake-up is the first of the calls to be made when
- * the task is done. Tasks that wait are suspended, and what their coroutines await lies on top of
+ * Those that wait (task_waiter.bpf.c) are suspended, and what their coroutines await lies on top of
  * each other's value stacks (user/python/remote_coroutine.c has the versions), down to a
  * future's iterator. All of that belongs to the thread at hand, so that it does not change.
  */
 #include "common/maps.bpf.h"
-#include "python/task_name.bpf.h"
+#include "python/task_parts.bpf.h"
 #include "python/tasks.bpf.h"
 
 #define DICT_ENTRIES 10	 /* that are looked at, the newest: all of a table of 16 places */
-#define SET_ENTRIES  32	 /* that are looked at */
 #define CHAIN_STEPS  256 /* tasks and coroutines of one stack */
 
 #define ASK_FIRST_NS 50000000ULL /* a process that starts imports asyncio sooner or later */
 #define ASK_LAST_NS  1000000000ULL
 
 /* Used here alone, but global: the verifier looks at each once and not wherever it is called. */
-kb_u64 kb_task_of_set(struct kb_task_scratch *s, const struct kb_task_layout *at, kb_u64 set);
 int kb_task_begin(struct kb_walk *walk, struct kb_task_scratch *s, const struct kb_layout *layout,
 		  const struct kb_task_layout *at);
 kb_u64 kb_task_coroutine(struct kb_walk *walk, struct kb_task_scratch *s,
@@ -62,25 +58,6 @@ struct {
 	__type(key, kb_u32);
 	__type(value, struct kb_task_scratch);
 } task_scratch SEC(".maps");
-
-static __always_inline kb_u64 object_word(const struct kb_task_scratch *s, kb_u64 offset)
-{
-	KB_OPAQUE(offset);
-	return *(kb_u64 *)(s->object + (offset & (KB_TASK_OBJECT_SPAN - 8)));
-}
-
-static __always_inline kb_u8 object_byte(const struct kb_task_scratch *s, kb_u64 offset)
-{
-	KB_OPAQUE(offset);
-	return s->object[offset & (KB_TASK_OBJECT_SPAN - 1)];
-}
-
-/* The first `size` bytes of an object into the scratch. */
-static __always_inline int load_object(struct kb_task_scratch *s, kb_u64 size, kb_u64 address)
-{
-	KB_OPAQUE(size);
-	return address && size <= KB_TASK_OBJECT_SPAN && !kb_read_user(s->object, size, address);
-}
 
 /* ---------------------------------------------------------------- the running task */
 
@@ -145,13 +122,13 @@ static __always_inline kb_u64 load_entries(struct kb_task_scratch *s,
 	kb_u64 keys = 0, n, skip = 0, indices, size;
 
 	if (kb_read_user(&keys, 8, dict + at->dict_keys) ||
-	    !load_object(s, at->keys_nentries + 8, keys))
+	    !kb_load_object(s, at->keys_nentries + 8, keys))
 		return 0;
-	n = object_word(s, at->keys_nentries);
+	n = kb_object_word(s, at->keys_nentries);
 	if (layout->version_minor >= 11)
-		indices = 1ULL << (object_byte(s, at->keys_log2_index_bytes) & 15);
+		indices = 1ULL << (kb_object_byte(s, at->keys_log2_index_bytes) & 15);
 	else
-		indices = object_word(s, at->keys_size);
+		indices = kb_object_word(s, at->keys_size);
 	/* Larger ones have wider indices, and no use here. */
 	if (!n || n > indices || indices > 128)
 		return 0;
@@ -211,76 +188,6 @@ __noinline int kb_tasks_find(struct kb_walk *walk, struct kb_proc *proc,
 
 #define NO_HEAD ~0ULL
 
-static __always_inline int knows(kb_u64 type, kb_u64 known)
-{
-	return type == known && known;
-}
-
-/* The task whose wake-up is the first call that is made when the one at hand is done, up to 3.13.
- */
-static __always_inline kb_u64 woken_by(struct kb_task_scratch *s, const struct kb_layout *layout,
-				       const struct kb_task_layout *at)
-{
-	kb_u64 head[5] = {}, waiter, awaited = 0;
-
-	if (at->task_callback0 == KB_NO_OFFSET || layout->object_type != 8 ||
-	    kb_read_user(head, sizeof(head), object_word(s, at->task_callback0)))
-		return 0;
-	/* PyCFunctionObject {…, m_ml, m_self}; up to 3.7 TaskWakeupMethWrapper {…, ww_task}. */
-	waiter = knows(head[1] - s->bias, at->builtin_type) ? head[3] : head[2];
-	/* Whatever it is: a task that waits for this one says so. */
-	if (!waiter || kb_read_user(&awaited, 8, waiter + at->task_fut_waiter) ||
-	    awaited != s->task)
-		return 0;
-	return waiter;
-}
-
-/* The one at the lowest address: the same for as long as the set does not change. */
-__noinline kb_u64 kb_task_of_set(struct kb_task_scratch *s, const struct kb_task_layout *at,
-				 kb_u64 set)
-{
-	kb_u64 first = 0, table, slots, size;
-
-	if (!s || !at || !load_object(s, at->set_table + 8, set))
-		return 0;
-	s->n_waiters = object_word(s, at->set_used) & 0xffff;
-	table = object_word(s, at->set_table);
-	slots = object_word(s, at->set_mask) + 1;
-	if (slots > SET_ENTRIES)
-		slots = SET_ENTRIES;
-	size = slots * 16;
-	KB_OPAQUE(size);
-	if (size > SET_ENTRIES * 16 || kb_read_user(s->entries, size, table))
-		return 0;
-	for (kb_u32 i = 0; i < SET_ENTRIES; i++) {
-		kb_u64 key = s->entries[2 * i];
-
-		if (i >= slots)
-			break;
-		/* The hash of an entry that was removed is -1 (Objects/setobject.c). */
-		if (key && s->entries[2 * i + 1] != ~0ULL && (!first || key < first))
-			first = key;
-	}
-	return first;
-}
-
-/* Of the task in the scratch, whose bytes are gone afterwards. */
-static __always_inline kb_u64 waiter_of(struct kb_task_scratch *s, const struct kb_layout *layout,
-					const struct kb_task_layout *at)
-{
-	kb_u64 waiter;
-
-	if (at->task_awaited_by == KB_NO_OFFSET)
-		waiter = woken_by(s, layout, at);
-	else
-		waiter = object_word(s, at->task_awaited_by);
-	s->n_waiters = waiter != 0;
-	if (waiter && at->task_awaited_by != KB_NO_OFFSET &&
-	    object_byte(s, at->task_awaited_by_is_set))
-		return kb_task_of_set(s, at, waiter);
-	return waiter;
-}
-
 /* Goes on with the task that waits. True: there is none, or no more room. */
 __noinline int kb_task_begin(struct kb_walk *walk, struct kb_task_scratch *s,
 			     const struct kb_layout *layout, const struct kb_task_layout *at)
@@ -292,12 +199,12 @@ __noinline int kb_task_begin(struct kb_walk *walk, struct kb_task_scratch *s,
 		return 1;
 	s->task = s->next;
 	s->next = 0;
-	if (!load_object(s, at->task_bytes, s->task) ||
-	    (at->task_is_task != KB_NO_OFFSET && !object_byte(s, at->task_is_task)))
+	if (!kb_load_object(s, at->task_bytes, s->task) ||
+	    (at->task_is_task != KB_NO_OFFSET && !kb_object_byte(s, at->task_is_task)))
 		return 1;
-	name = at->task_name != KB_NO_OFFSET ? object_word(s, at->task_name) : 0;
-	coroutine = object_word(s, at->task_coro);
-	s->next = waiter_of(s, layout, at);
+	name = at->task_name != KB_NO_OFFSET ? kb_object_word(s, at->task_name) : 0;
+	coroutine = kb_object_word(s, at->task_coro);
+	s->next = kb_task_waiter(s, layout, at);
 	s->head = walk->head.n_words;
 	kb_walk_append(walk, KB_WORD(KB_WORD_TASK, 0));
 	kb_walk_append(walk, kb_task_name(s, layout, at, name, s->bias));
@@ -325,11 +232,11 @@ static __always_inline kb_u64 stack_end(struct kb_task_scratch *s, const struct 
 					kb_u64 *bottom)
 {
 	kb_u32 minor = layout->version_minor;
-	kb_u64 top = object_word(s, start + at->frame_stacktop);
+	kb_u64 top = kb_object_word(s, start + at->frame_stacktop);
 
 	*bottom = frame + at->frame_localsplus;
 	if (minor <= 10)
-		*bottom = object_word(s, start + at->frame_valuestack);
+		*bottom = kb_object_word(s, start + at->frame_valuestack);
 	if (minor >= 10 && minor <= 13)
 		return (kb_s32)top > 0 ? *bottom + (top & 0x7fffffff) * 8 : 0;
 	return top;
@@ -359,7 +266,7 @@ static __always_inline int is_suspended(struct kb_task_scratch *s, const struct 
 
 	if (layout->version_minor < 11)
 		return 1; /* its frame tells */
-	state = (kb_s8)object_byte(s, at->generator_state);
+	state = (kb_s8)kb_object_byte(s, at->generator_state);
 	return state >= at->suspended_first && state <= at->suspended_last;
 }
 
@@ -374,21 +281,21 @@ __noinline kb_u64 kb_task_coroutine(struct kb_walk *walk, struct kb_task_scratch
 	if (!walk || !s || !layout || !at)
 		return 0;
 	old = layout->version_minor < 11;
-	if (!load_object(s, at->generator_frame + (old ? 8 : at->frame_bytes), object))
+	if (!kb_load_object(s, at->generator_frame + (old ? 8 : at->frame_bytes), object))
 		return 0;
-	type = object_word(s, layout->object_type) - s->bias;
-	if (knows(type, at->asend_type))
-		return object_word(s, layout->object_type + 8);
-	if ((!knows(type, at->coroutine_type) && !knows(type, at->generator_type) &&
-	     !knows(type, at->async_generator_type)) ||
+	type = kb_object_word(s, layout->object_type) - s->bias;
+	if (kb_is_type(type, at->asend_type))
+		return kb_object_word(s, layout->object_type + 8);
+	if ((!kb_is_type(type, at->coroutine_type) && !kb_is_type(type, at->generator_type) &&
+	     !kb_is_type(type, at->async_generator_type)) ||
 	    !is_suspended(s, layout, at))
 		return 0;
 	start = old ? 0 : at->generator_frame;
-	frame = old ? object_word(s, at->generator_frame) : object + start;
-	if (old && !load_object(s, at->frame_bytes, frame))
+	frame = old ? kb_object_word(s, at->generator_frame) : object + start;
+	if (old && !kb_load_object(s, at->frame_bytes, frame))
 		return 0;
-	code = object_word(s, start + layout->frame_code) & ~7ULL;
-	instr = object_word(s, start + layout->frame_instr);
+	code = kb_object_word(s, start + layout->frame_code) & ~7ULL;
+	instr = kb_object_word(s, start + layout->frame_instr);
 	if (kb_read_user(&code_type, 8, code + layout->object_type) || code_type != s->code_type)
 		return 0;
 	kb_walk_append(walk, kb_frame_word(instr, code, layout));

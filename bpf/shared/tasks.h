@@ -15,7 +15,8 @@ struct kb_task_layout {
 	kb_u64 str_type, int_type;
 	kb_u64 coroutine_type, generator_type, async_generator_type;
 	kb_u64 asend_type; /* of what `async for` awaits: passes on to an asynchronous generator */
-	kb_u64 builtin_type; /* PyCFunction_Type: a task's wake-up call, from 3.8 */
+	/* Of what is called when a task is done. */
+	kb_u64 builtin_type, function_type, method_type;
 
 	/* A task of C code (TaskObj in Modules/_asynciomodule.c). */
 	kb_u16 task_bytes; /* from its start to the end of the last of these */
@@ -41,9 +42,10 @@ struct kb_task_layout {
 	kb_u16 dict_keys, keys_nentries, keys_indices;
 	kb_u16 keys_size;	      /* up to 3.10: number of indices, a byte each up to 128 */
 	kb_u16 keys_log2_index_bytes; /* 3.11+ */
-	kb_u16 reserved[2];
+	kb_u16 function_closure, tuple_items, cell_ref;
+	kb_u16 reserved[3];
 };
-KB_ASSERT_SIZE(struct kb_task_layout, 120);
+KB_ASSERT_SIZE(struct kb_task_layout, 144);
 
 /* Up to 3.13: the dict of a process's running tasks, by its loops. */
 struct kb_task_dict {

@@ -41,6 +41,11 @@
 #define CORO_TYPE (TYPES + 24)
 #define CALL_TYPE (TYPES + 32)
 #define CODE_TYPE (TYPES + 40)
+#define FUNC_TYPE (TYPES + 48)
+#define BIND_TYPE (TYPES + 56)
+#define DONE_CALL PLACE(17) /* a Python function, its closure and cell, and the future in that */
+#define OUTER_FUT PLACE(18)
+#define GROUP	  PLACE(19)
 
 static uint8_t memory[MEMORY];
 static struct kb_layout layout;
@@ -169,6 +174,8 @@ static void build(unsigned version)
 	at.int_type = INT_TYPE - 0x100;
 	at.coroutine_type = CORO_TYPE - 0x100;
 	at.builtin_type = CALL_TYPE - 0x100;
+	at.function_type = FUNC_TYPE - 0x100;
+	at.method_type = BIND_TYPE - 0x100;
 	bpf_map_update_elem(&task_layouts, &image, &at, BPF_ANY);
 	poke(CODE + layout.object_type, CODE_TYPE, 8);
 	put_string(NAMES, "worker");
@@ -394,6 +401,58 @@ static void test_circles(void **state)
 	each_version(check_circles);
 }
 
+/* gather(): the task is done, a function is called, whose closure has what the parent waits for. */
+static void check_gathers(void)
+{
+	if (minor < 7 || minor > 13)
+		return;
+	put_waiter(OUTER_FUT, PARENT);
+	poke(WORKER + at.task_callback0, DONE_CALL, 8);
+	poke(DONE_CALL + 8, FUNC_TYPE, 8);
+	poke(DONE_CALL + at.function_closure, DONE_CALL + 0x400, 8);
+	poke(DONE_CALL + 0x400 + at.tuple_items + OUTER_CELL * 8, DONE_CALL + 0x800, 8);
+	poke(DONE_CALL + 0x800 + at.cell_ref, OUTER_FUT, 8);
+	assert_int_equal(take(), 2);
+	/* gather() that waits for itself; then one that nobody waits for. */
+	poke(OUTER_FUT + at.task_callback0, DONE_CALL, 8);
+	assert_int_equal(take(), 1);
+	poke(OUTER_FUT + at.task_callback0, 0, 8);
+	assert_int_equal(take(), 1);
+	poke(DONE_CALL + at.function_closure, MEMORY_AT + MEMORY - 8, 8);
+	assert_int_equal(take(), 1);
+}
+
+static void test_gathers(void **state)
+{
+	each_version(check_gathers);
+}
+
+/* A TaskGroup's method is called. */
+static void check_groups(void)
+{
+	kb_u64 values = minor >= 13 ? GROUP + 24 : GROUP + 0x400;
+
+	if (minor < 11 || minor > 13)
+		return;
+	poke(WORKER + at.task_callback0, DONE_CALL, 8);
+	poke(DONE_CALL + 8, BIND_TYPE, 8);
+	poke(DONE_CALL + BOUND_TO, GROUP, 8);
+	poke(GROUP - (minor == 12 ? 24 : 32), minor == 12 ? values - 1 : values, 8);
+	poke(values + PARENT_TASK * 8, PARENT, 8);
+	poke(values + ON_COMPLETED_FUT * 8, OUTER_FUT, 8);
+	assert_int_equal(take(), 1); /* it waits for something else */
+	poke(PARENT + at.task_fut_waiter, OUTER_FUT, 8);
+	assert_int_equal(take(), 2);
+	poke(GROUP - (minor == 12 ? 24 : 32), MEMORY_AT + MEMORY - 8, 8);
+	poke(DONE_CALL + BOUND_TO, MEMORY_AT + MEMORY - 8, 8);
+	assert_int_equal(take(), 1);
+}
+
+static void test_groups(void **state)
+{
+	each_version(check_groups);
+}
+
 static void check_sets(void)
 {
 	static const kb_u64 masks[] = { 7, 31, 0x7fffffff, ~0ULL, 0 };
@@ -501,7 +560,8 @@ int main(void)
 		cmocka_unit_test(test_names),	cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_circles), cmocka_unit_test(test_sets),
 		cmocka_unit_test(test_dict),	cmocka_unit_test(test_asking),
-		cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_noise),	cmocka_unit_test(test_gathers),
+		cmocka_unit_test(test_groups),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,10 @@
 /* The part of a task and of a coroutine that the kernel reads at once: bpf/python/tasks.bpf.c. */
 #define OBJECT_SPAN 256
 
+/* func_closure in PyFunctionObject (Include/cpython/funcobject.h), read up to 3.13. */
+#define CLOSURE		    72
+#define CLOSURE_BEFORE_3_10 48
+
 #define CALLBACK0_BEHIND_LOOP 8 /* fut_callback0 follows fut_loop, from 3.7 */
 
 static uint64_t address_of(const struct kb_elf_file *file, const char *name)
@@ -54,6 +58,10 @@ static void set_objects(struct kb_task_layout *tasks, const struct kb_layout *la
 	tasks->keys_indices = objects->keys_indices;
 	tasks->keys_size = objects->keys_size;
 	tasks->keys_log2_index_bytes = objects->keys_log2_index_bytes;
+	tasks->function_closure =
+		layout->version_minor >= 10 ? CLOSURE : CLOSURE_BEFORE_3_10;
+	tasks->tuple_items = objects->tuple_items;
+	tasks->cell_ref = objects->cell_ref;
 	set_suspended(tasks, layout->version_minor);
 }
 
@@ -92,6 +100,8 @@ static void set_types(struct kb_task_layout *tasks, const struct kb_elf_file *fi
 	tasks->async_generator_type = address_of(file, "PyAsyncGen_Type");
 	tasks->asend_type = address_of(file, "_PyAsyncGenASend_Type");
 	tasks->builtin_type = address_of(file, "PyCFunction_Type");
+	tasks->function_type = address_of(file, "PyFunction_Type");
+	tasks->method_type = address_of(file, "PyMethod_Type");
 }
 
 bool kb_task_layout__set(const struct kb_asyncio_offsets *offsets, const struct kb_layout *layout,
