@@ -58,8 +58,7 @@ static void set_objects(struct kb_task_layout *tasks, const struct kb_layout *la
 	tasks->keys_indices = objects->keys_indices;
 	tasks->keys_size = objects->keys_size;
 	tasks->keys_log2_index_bytes = objects->keys_log2_index_bytes;
-	tasks->function_closure =
-		layout->version_minor >= 10 ? CLOSURE : CLOSURE_BEFORE_3_10;
+	tasks->function_closure = layout->version_minor >= 10 ? CLOSURE : CLOSURE_BEFORE_3_10;
 	tasks->tuple_items = objects->tuple_items;
 	tasks->cell_ref = objects->cell_ref;
 	set_suspended(tasks, layout->version_minor);
