@@ -26,6 +26,7 @@
 #include "native/unwind.bpf.h"
 #include "python/state.bpf.h"
 #include "python/tail.bpf.h"
+#include "python/tasks.bpf.h"
 #include "python/walk.bpf.h"
 #include "shared/wait.h"
 #include "stack.bpf.h"
@@ -255,6 +256,8 @@ static __always_inline int take_stack(struct kb_walk *walk, struct kb_proc *proc
 {
 	int status = found;
 
+	if (config.want & KB_WANT_TASKS)
+		kb_tasks_find(walk, proc, layout);
 	if (status == KB_WALK_OK)
 		status = kb_walk_frames(walk, layout, kb_stack_seed(proc));
 	if (status == KB_WALK_FRAME_UNREADABLE && kb_find_caller(walk, layout))

@@ -15,6 +15,7 @@
 #include "native/unwind.bpf.h"
 #include "python/state.bpf.h"
 #include "python/tail.bpf.h"
+#include "python/tasks.bpf.h"
 #include "python/walk.bpf.h"
 #include "shared/calls.h"
 #include "stack.bpf.h"
@@ -161,6 +162,8 @@ static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 	kb_count(KB_LEDGER_ATTEMPTED, 1);
 	if (config.want & KB_WANT_STATES)
 		count_states(state);
+	if (config.want & KB_WANT_TASKS)
+		kb_tasks_find(walk, proc, layout);
 	if (status == KB_WALK_OK)
 		status = kb_walk_frames(walk, layout, kb_stack_seed(proc));
 	if (status == KB_WALK_FRAME_UNREADABLE && kb_find_caller(walk, layout))

@@ -91,8 +91,18 @@ struct naming {
 	int status;  /* the ledger's reason, or KB_L_GOOD */
 };
 
-/* One frame's code object. What is no frame has none: the marks, and sections but for the holder's
- * stack. */
+/* How many words of a section come before its frames: all of them, but for the holder's stack and
+ * those in which tasks wait. */
+static __always_inline kb_u32 section_head(kb_u64 word)
+{
+	kb_u32 kind = KB_WORD_KIND(word), n = KB_WORD_VALUE(word);
+
+	if (!KB_WORD_COUNTS(kind) || kind == KB_WORD_HOLDER)
+		return 0;
+	return kind == KB_WORD_TASK && n > KB_TASK_HEAD ? KB_TASK_HEAD : n;
+}
+
+/* One frame's code object. What is no frame has none. */
 static long name_step(kb_u64 index, struct naming *naming)
 {
 	kb_u64 word;
@@ -107,8 +117,7 @@ static long name_step(kb_u64 index, struct naming *naming)
 	}
 	word = naming->walk->words[index];
 	if (KB_WORD_IS(word)) {
-		if (KB_WORD_COUNTS(KB_WORD_KIND(word)) && KB_WORD_KIND(word) != KB_WORD_HOLDER)
-			naming->skip = KB_WORD_VALUE(word);
+		naming->skip = section_head(word);
 		return 0;
 	}
 	seen = kb_code_seen(naming->proc, naming->layout, KB_FRAME_CODE(word));

@@ -8,6 +8,7 @@
 #include "shared/layout.h"
 #include "shared/ledger.h"
 #include "shared/process.h"
+#include "shared/tasks.h"
 
 /*
  * Maps and variables that several program files use: defined in maps.bpf.c,

@@ -13,11 +13,11 @@
  */
 #include "common/maps.bpf.h"
 #include "python/code.bpf.h"
+#include "python/string.bpf.h"
 #include "python/walk.bpf.h"
 
 #define CODES_MAX	   65536 /* known code objects; forgotten ones are sent again */
 #define FINGERPRINT_FACTOR 0xD6E8FEB86659FD93ULL
-#define UNICODE_SPAN	   64 /* covers the header of any string */
 
 struct code_key {
 	kb_u64 address;
@@ -37,7 +37,7 @@ struct code_scratch {
 	struct kb_data_code record;
 	kb_u8 strings[KB_FILENAME_MAX + KB_QUALNAME_MAX];
 	kb_u8 object[KB_CODE_SPAN];
-	kb_u8 unicode[UNICODE_SPAN];
+	kb_u8 unicode[KB_UNICODE_SPAN];
 	struct kb_data_lines lines;
 	kb_u8 chunk[KB_LINES_CHUNK];
 };
@@ -89,45 +89,27 @@ static __always_inline kb_u32 read_string(struct code_scratch *s, const struct k
 					  kb_u64 string, kb_u64 *used, kb_u64 max, kb_u32 shift,
 					  kb_u32 ascii_flag, kb_u32 cut_flag)
 {
-	kb_u64 start = *used, length, state, width, bytes, source;
+	struct kb_string at = {};
+	kb_u64 start = *used, bytes;
 	kb_u32 flags;
 
 	/* No more than the header: a short string may lie at the end of what is in memory. */
 	bytes = layout->unicode_ascii_data;
 	KB_OPAQUE(bytes);
-	if (!string || bytes > UNICODE_SPAN || kb_read_user(s->unicode, bytes, string))
+	if (!string || bytes > KB_UNICODE_SPAN || kb_read_user(s->unicode, bytes, string) ||
+	    !kb_string_parse(s->unicode, layout, string, max, &at))
 		return KB_CODE_INCOMPLETE;
-	source = layout->unicode_length;
-	KB_OPAQUE(source);
-	length = *(kb_u64 *)(s->unicode + (source & (UNICODE_SPAN - 8)));
-	source = layout->unicode_state;
-	KB_OPAQUE(source);
-	state = *(kb_u32 *)(s->unicode + (source & (UNICODE_SPAN - 4)));
-	state >>= layout->unicode_kind_shift & 31;
-	width = state & 7;
-	/* Not compact (an instance of a subclass): its characters are elsewhere. */
-	if ((width != 1 && width != 2 && width != 4) || !(state & 8))
-		return KB_CODE_INCOMPLETE;
-	flags = width << shift;
-	source = string + layout->unicode_compact_data;
-	if (state & 16) {
+	flags = at.width << shift;
+	if (at.ascii)
 		flags |= ascii_flag;
-		source = string + layout->unicode_ascii_data;
-	}
-	/* Compared before the multiplication, which must not wrap. */
-	if (length > max)
-		bytes = max + width;
-	else
-		bytes = length * width;
-	if (bytes > max) {
+	if (at.cut)
 		flags |= cut_flag;
-		bytes = max;
-	}
+	bytes = at.bytes;
 	KB_OPAQUE(start);
 	KB_OPAQUE(bytes);
 	if (start > KB_FILENAME_MAX || bytes > max)
 		return KB_CODE_INCOMPLETE;
-	if (bytes && kb_read_user(s->strings + start, bytes, source))
+	if (bytes && kb_read_user(s->strings + start, bytes, at.source))
 		return KB_CODE_INCOMPLETE;
 	*used = start + bytes;
 	return flags;

@@ -61,22 +61,6 @@ static __always_inline kb_s64 in_window(struct kb_walk *walk, kb_u64 frame, kb_u
 	return offset;
 }
 
-static __always_inline kb_u64 lasti(kb_u64 instr, kb_u64 code, const struct kb_layout *layout)
-{
-	kb_u64 unit;
-
-	if (layout->lasti_kind == KB_LASTI_POINTER)
-		unit = (kb_u64)((kb_s64)(instr - code - layout->code_instructions) >> 1);
-	else if ((kb_s32)instr < 0)
-		return KB_LASTI_START;
-	else
-		unit = (kb_u32)instr >> (layout->lasti_kind == KB_LASTI_BYTES);
-	if (unit < KB_LASTI_START)
-		return unit;
-	/* One unit before the first: the frame is set up and has executed nothing. */
-	return unit == ~0ULL ? KB_LASTI_START : KB_LASTI_UNKNOWN;
-}
-
 /* What the walk carries from frame to frame: in registers where the loop is an iterator. */
 struct walk_state {
 	struct kb_walk *walk;
@@ -107,6 +91,20 @@ static __always_inline void put_word(struct walk_state *s, kb_u64 word)
  */
 #define NATIVE_MARK KB_WORD(KB_WORD_NATIVE_MARK, 0)
 
+/* Is the frame at hand that of a task's own coroutine? It and all on top of it are the task's. */
+static __always_inline void look_for_task(struct walk_state *s)
+{
+	struct kb_walk *walk = s->walk;
+
+#pragma unroll
+	for (int i = 0; i < KB_TASK_CANDIDATES; i++) {
+		if (walk->task_frames[i] == s->frame && !walk->task) {
+			walk->task = walk->tasks[i];
+			walk->task_depth = s->n + 1;
+		}
+	}
+}
+
 /* Takes one frame. True at the end of the walk. */
 static __always_inline int walk_step(struct walk_state *s)
 {
@@ -133,15 +131,15 @@ static __always_inline int walk_step(struct walk_state *s)
 	owner = layout->frame_owner;
 	KB_OPAQUE(owner);
 	owner = at[owner & (KB_FRAME_SPAN - 1)];
+	if (config.want & KB_WANT_TASKS)
+		look_for_task(s);
 	s->frame = field(at, layout->frame_previous);
 	if (owner >= s->skip_owner) {
 		if (config.want & KB_WANT_NATIVE_MARKS)
 			put_word(s, NATIVE_MARK);
 		return 0;
 	}
-	word = code << (KB_LASTI_BITS - 3);
-	/* Without a code object it must not read as one of KB_WORD_IS(). */
-	word |= word ? lasti(instr, code, layout) : KB_LASTI_UNKNOWN;
+	word = kb_frame_word(instr, code, layout);
 	put_word(s, word);
 	if (!(config.want & KB_WANT_NATIVE_MARKS) || layout->frame_is_entry == KB_NO_OFFSET)
 		return 0;
@@ -171,6 +169,8 @@ static __always_inline void walk_start(struct walk_state *s, struct kb_walk *wal
 	s->end = unknown_zero;
 	s->n = unknown_zero;
 	s->status = unknown_zero;
+	if (config.want & KB_WANT_TASKS)
+		walk->task = 0;
 }
 
 static __always_inline int walk_end(const struct walk_state *s)

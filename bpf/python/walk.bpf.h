@@ -12,6 +12,8 @@
 #define KB_FRAME_SPAN                                                                              \
 	128 /* bytes of a frame that a window must hold; layouts are checked against it */
 #define KB_TSTATE_SPAN 256 /* bytes of a thread state that one read takes; likewise */
+/* Up to 3.13 every loop's running task is a candidate: more loops than these are not all seen. */
+#define KB_TASK_CANDIDATES 4
 
 enum kb_walk_status {
 	KB_WALK_OK = 0,
@@ -35,6 +37,12 @@ struct kb_walk {
 	kb_u64 attached; /* the interpreter says that this thread state runs: it holds the GIL */
 	kb_u64 state;	 /* KB_STATE_*, as far as the run asks for it */
 	kb_u64 checks;	 /* counts samples on this CPU: whose frame is verified */
+	/* With KB_WANT_TASKS: tasks that this thread may be running, and their coroutines' frames
+	 * (0: none). */
+	kb_u64 tasks[KB_TASK_CANDIDATES];
+	kb_u64 task_frames[KB_TASK_CANDIDATES];
+	kb_u64 task;	   /* the innermost of them that has its frame in the stack, else 0 … */
+	kb_u64 task_depth; /* … and how many words of the stack are its own */
 	kb_u8 tstate[KB_TSTATE_SPAN];
 	kb_u8 window[KB_PAGE_SIZE + KB_FRAME_SPAN];
 };
@@ -77,6 +85,32 @@ static __always_inline kb_u64 kb_walk_mix(kb_u64 hash, kb_u64 word)
 	kb_u64 h = (hash ^ word) * KB_WALK_FACTOR;
 
 	return h ^ (h >> 29);
+}
+
+static __always_inline kb_u64 kb_lasti(kb_u64 instr, kb_u64 code, const struct kb_layout *layout)
+{
+	kb_u64 unit;
+
+	if (layout->lasti_kind == KB_LASTI_POINTER)
+		unit = (kb_u64)((kb_s64)(instr - code - layout->code_instructions) >> 1);
+	else if ((kb_s32)instr < 0)
+		return KB_LASTI_START;
+	else
+		unit = (kb_u32)instr >> (layout->lasti_kind == KB_LASTI_BYTES);
+	if (unit < KB_LASTI_START)
+		return unit;
+	/* One unit before the first: the frame is set up and has executed nothing. */
+	return unit == ~0ULL ? KB_LASTI_START : KB_LASTI_UNKNOWN;
+}
+
+/* What stands in a stack for a frame with these fields. */
+static __always_inline kb_u64 kb_frame_word(kb_u64 instr, kb_u64 code,
+					    const struct kb_layout *layout)
+{
+	kb_u64 word = code << (KB_LASTI_BITS - 3);
+
+	/* Without a code object it must not read as one of KB_WORD_IS(). */
+	return word | (word ? kb_lasti(instr, code, layout) : KB_LASTI_UNKNOWN);
 }
 
 /* A stack without Python frames, to which a tail may be appended. */

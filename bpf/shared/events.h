@@ -39,8 +39,8 @@ enum kb_word_kind {
 	KB_WORD_NATIVE = 6, /* value: n; n user-space addresses follow, leaf first: return addresses
 			       (the first too), and 0 where the stack goes on unseen */
 	KB_WORD_KERNEL = 7, /* value: n; n kernel addresses follow, leaf first */
-	KB_WORD_TASK = 8,   /* value: n; addresses of n asyncio tasks follow: the running one,
-			       then those that wait for it */
+	KB_WORD_TASK = 8,   /* value: n; an asyncio task in n words, see shared/tasks.h: the running
+			       one, and behind it those that wait */
 };
 #define KB_WORD(kind, value) ((kb_u64)(kind) << 12 | (value))
 #define KB_WORD_IS(word)     (!((word) >> KB_LASTI_BITS) && (word) != KB_LASTI_UNKNOWN)
@@ -74,6 +74,7 @@ enum kb_data_kind {
 	KB_DATA_STACK = 4,
 	KB_DATA_THREAD = 5,
 	KB_DATA_MOMENT = 6,
+	KB_DATA_TASK = 7,
 	KB_DATA_CALL_FUNCTION = 16,
 };
 
@@ -154,6 +155,18 @@ struct kb_data_call_function {
 };
 KB_ASSERT_SIZE(struct kb_data_call_function, 280);
 
+/* The name of asyncio tasks, before the first stack with its key. */
+struct kb_data_task {
+	kb_u32 kind;
+	kb_u32 bytes; /* of the name, 0: it is Task-`number` */
+	kb_u64 key;
+	kb_u64 number;
+	kb_u32 width; /* bytes per character: 1, 2 or 4; 0: UTF-8, of user space */
+	kb_u32 cut;
+	/* the name, in the target's own encoding */
+};
+KB_ASSERT_SIZE(struct kb_data_task, 32);
+
 /* What a thread was doing: KB_MOMENT_* of keelback/profile.h, which BPF does not see. */
 #define KB_STATE_GIL	   1u
 #define KB_STATE_GC	   2u
@@ -175,6 +188,7 @@ struct kb_data_moment {
 KB_ASSERT_SIZE(struct kb_data_moment, 40);
 
 #define KB_STACK_TRUNCATED 1u
+#define KB_STACK_RUNNING   4u /* of tasks: the innermost runs, and has more frames than are known */
 #define KB_STACK_WAIT	   2u /* of a wait: user space keeps it for good, see shared/wait.h */
 
 /* The words of a stack that is new in its generation: frames, leaf first, and the tail. */
@@ -206,6 +220,7 @@ enum kb_notice_kind {
 	KB_NOTICE_CODE = 5,    /* a code object that is not in memory, and wants to be read soon */
 	KB_NOTICE_MAPS = 6,    /* native code in no mapping that user space has told of */
 	KB_NOTICE_TABLE = 7,   /* a stack ended in an image without its table */
+	KB_NOTICE_TASKS = 8,   /* a process whose dict of running tasks is not known */
 };
 
 struct kb_notice {
@@ -219,7 +234,7 @@ struct kb_notice {
 	};
 	union {
 		kb_u32 exe_device; /* exec: kernel's dev_t */
-		kb_u32 proc;	   /* code, maps: process id */
+		kb_u32 proc;	   /* code, maps, tasks: process id */
 	};
 	kb_u32 reserved;
 };

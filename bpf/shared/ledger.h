@@ -69,7 +69,15 @@
 	X(CALLS_RESYNCED, "calls_resynced", NOTE,                                                  \
 	  "stacks of calls that were taken anew from the interpreter's frames")                    \
 	X(CALLS_TOO_DEEP, "calls_too_deep", NOTE,                                                  \
-	  "calls deeper than the shadow stack: whether they are recursion is not known")
+	  "calls deeper than the shadow stack: whether they are recursion is not known")           \
+	X(TASKS_NOT_FOUND, "tasks_not_found", NOTE,                                                \
+	  "samples before asyncio was found in their process: without their task")                 \
+	X(TASK_NAMES_FULL, "task_names_full", NOTE,                                                \
+	  "samples of tasks beyond those that are told apart: <other tasks>")                      \
+	X(TASK_CHANGED, "task_changed", FAILED, "task that ran on while it was read")              \
+	X(TASKS_CUT, "tasks_cut", NOTE, "looks that did not reach all tasks")                      \
+	X(LOOKS_SKIPPED, "looks_skipped", NOTE,                                                    \
+	  "looks at tasks left out, to bound the cost: use a lower rate")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

@@ -12,6 +12,7 @@ typedef __UINT32_TYPE__ kb_u32;
 /* long long, not __UINT64_TYPE__: the kernel's __u64 is long long everywhere, and the helpers take
  * it. */
 typedef unsigned long long kb_u64;
+typedef __INT8_TYPE__ kb_s8;
 typedef __INT32_TYPE__ kb_s32;
 typedef long long kb_s64;
 

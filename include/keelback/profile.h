@@ -34,11 +34,12 @@ enum kb_sample_mode {
 	KB_MODE_GIL = 2,       /* holding the GIL, on a CPU */
 	KB_MODE_GIL_WAIT = 3,  /* waiting for the GIL */
 	KB_MODE_EXCEPTION = 4, /* an exception being handled, on a CPU */
+	KB_MODE_TASKS = 5,     /* asyncio's tasks, running or waiting; a sample is a task seen */
 };
 
 /* What the counts of a profile are. */
 enum kb_unit {
-	KB_UNIT_SAMPLES = 0, /* samples, 1 / rate_hz seconds each */
+	KB_UNIT_SAMPLES = 0, /* samples, 1 / rate_hz seconds each, of a thread or a task */
 	KB_UNIT_NS = 1,	     /* nanoseconds */
 };
 
@@ -46,7 +47,7 @@ enum kb_unit {
 struct kb_profile_meta {
 	size_t size;
 	enum kb_clock_kind clock;
-	double rate_hz;	       /* mean samples per second and running thread */
+	double rate_hz;	       /* mean samples per second and running thread, or task */
 	bool jitter;	       /* the period varied randomly around its mean */
 	int64_t start_unix_ns; /* wall clock */
 	uint64_t duration_ns;  /* of observation */
@@ -62,7 +63,7 @@ KB_API const struct kb_profile_meta *kb_profile__meta(const struct kb_profile *p
 
 /* The time that a count stands for, whatever its unit; 0 when the rate is not known. */
 KB_API double kb_profile__seconds(const struct kb_profile *profile, uint64_t count);
-/* "cpu", "wall", "gil", "gil-wait", "exception"; NULL past the last. */
+/* "cpu", "wall", "gil", "gil-wait", "exception", "tasks"; NULL past the last. */
 KB_API const char *kb_sample_mode__name(enum kb_sample_mode mode);
 
 struct kb_process_info {

@@ -27,7 +27,25 @@ extern "C" {
  */
 #define KB_WAIT_MIN_NS 1000
 
+#define KB_TASK_RATE	 20   /* Hz, of KB_ASYNC_ALL */
+#define KB_TASK_RATE_MAX 1000 /* Hz: a look at a hundred tasks takes a millisecond */
+
 #define KB_RATE_MAX 20000 /* Hz; an interrupt costs up to 20 µs in a virtual machine */
+
+/* What is shown of asyncio's tasks. */
+enum kb_async {
+	KB_ASYNC_NONE = 0,
+	/*
+	 * The stack of a thread that runs a task begins with those that wait for it, and with the
+	 * task itself ("<task NAME>"), in place of the event loop.
+	 */
+	KB_ASYNC_RUNNING = 1,
+	/*
+	 * All tasks, those that wait included: not by the clock of samples, but by reading them at
+	 * rate_hz (0: KB_TASK_RATE), with mode KB_MODE_TASKS.
+	 */
+	KB_ASYNC_ALL = 2,
+};
 
 struct kb_sample_opts {
 	size_t size;
@@ -50,8 +68,9 @@ struct kb_sample_opts {
 	 * older is kept. 0: everything. Implies timeline, and does not go with a recording.
 	 */
 	unsigned keep_s;
-	bool states; /* in the ledger: how many samples are of threads that hold the GIL
-			(state_gil), or raise or handle an exception (state_exception) */
+	enum kb_async async; /* asyncio's tasks */
+	bool states;	     /* in the ledger: how many samples are of threads that hold the GIL
+				(state_gil), or raise or handle an exception (state_exception) */
 };
 
 #define KB_KEEP_MAX_S 3600

@@ -13,7 +13,7 @@ from harness import start
 
 Frame = collections.namedtuple("Frame", "name file line")
 
-LEDGER = re.compile(r"keelback: (\d+) (?:samples|waits|samples and waits) attempted((?: [=+] \d+ \w+)*)(?:; beside them (.*))?$")
+LEDGER = re.compile(r"keelback: (\d+) (?:samples|waits|samples and waits|tasks) attempted((?: [=+] \d+ \w+)*)(?:; beside them (.*))?$")
 REPORTED = ("good", "truncated")
 FRAME = re.compile(r"(.*) \((.*?)(?::(\d+))?\)")
 TIMEOUT = 60

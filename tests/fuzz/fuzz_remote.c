@@ -94,15 +94,16 @@ static void take_local(const struct kb_remote_local *local, void *context)
 static void read_all(struct kb_remote *remote)
 {
 	static const struct kb_remote_repr_opts opts = KB_REMOTE_REPR_DEFAULT;
-	struct kb_remote_asyncio asyncio = { .task_coro = 40,
-					     .task_name = 48,
-					     .task_loop = 16,
-					     .task_awaited_by = 56,
-					     .task_awaited_by_is_set = 64,
-					     .task_node = 72,
-					     .interp_tasks_head = 80,
-					     .thread_tasks_head = 88,
-					     .thread_running_task = 96 };
+	struct kb_remote_asyncio asyncio = { .at = { .task_coro = 40,
+						     .task_name = 48,
+						     .task_loop = 16,
+						     .task_is_task = KB_NO_OFFSET,
+						     .task_awaited_by = 56,
+						     .task_awaited_by_is_set = 64,
+						     .task_node = 72,
+						     .interp_tasks_head = 80,
+						     .thread_tasks_head = 88,
+						     .thread_running_task = 96 } };
 	struct kb_remote_frame frame = { .address = BASE + WORDS_AT, .code = BASE + WORDS_AT + 64 };
 	struct kb_remote_threads threads = {};
 	struct kb_remote_tasks tasks;

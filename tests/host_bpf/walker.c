@@ -14,6 +14,9 @@
 #include "../../bpf/python/walk.bpf.c"
 #include "../../bpf/python/state.bpf.c"
 #include "../../bpf/python/code.bpf.c"
+#include "../../bpf/python/task_name.bpf.c"
+#include "../../bpf/python/task_waiter.bpf.c"
+#include "../../bpf/python/tasks.bpf.c"
 
 #define WALKED_CODES_MAX KB_FRAMES_MAX
 

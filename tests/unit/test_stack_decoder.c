@@ -9,7 +9,7 @@
 #include "collect/code_decoder.h"
 #include "collect/stack_decoder.h"
 
-#define WORDS_MAX     16
+#define WORDS_MAX     64
 #define HIDDEN	      0x1000ULL
 #define FRAME(letter) ((kb_u64)(0x100000ULL + (letter)*8) >> 3 << KB_LASTI_BITS | 7)
 #define MARK	      KB_WORD(KB_WORD_NATIVE_MARK, 0)
@@ -17,6 +17,7 @@
 struct fixture {
 	struct kb_profile *profile;
 	struct kb_stack_decoder *decoder;
+	struct kb_task_names *names;
 };
 
 /* The code object that FRAME('x') names is called x. */
@@ -46,6 +47,7 @@ static int setup(void **state)
 	if (!f || kb_profile__create(&meta, &f->profile))
 		return -1;
 	opts.profile = f->profile;
+	opts.task_names = f->names = kb_task_names__create();
 	f->decoder = kb_stack_decoder__create(&opts);
 	*state = f;
 	return f->decoder ? 0 : -1;
@@ -56,6 +58,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	kb_stack_decoder__destroy(f->decoder);
+	kb_task_names__destroy(f->names);
 	kb_profile__destroy(f->profile);
 	free(f);
 	return 0;
@@ -173,6 +176,56 @@ static void test_holder(void **state)
 	assert_stack(f, 0, "a <GIL held by> <unknown>", FRAME('a'), KB_WORD(KB_WORD_HOLDER, 0));
 }
 
+static void add_name(struct fixture *f, kb_u64 key, const char *name, kb_u32 bytes, kb_u32 width)
+{
+	struct {
+		struct kb_data_task head;
+		char name[KB_TASK_NAME_MAX];
+	} record = { { KB_DATA_TASK, .key = key, .width = width, .bytes = bytes, .number = key } };
+
+	memcpy(record.name, name, bytes);
+	kb_task_names__add(f->names, &record.head, sizeof(record.head) + bytes);
+}
+
+/* A task in place of the event loop, below those that wait for it. */
+static void test_tasks(void **state)
+{
+	struct fixture *f = *state;
+
+	add_name(f, 70, "abc", 3, 1);
+	add_name(f, 71, "\xe9", 1, 1);
+	add_name(f, 72, "", 0, 1);
+	add_name(f, 73, "\xc3\xa9", 2, KB_TASK_UTF8);
+	add_name(f, 74, "x", 1, 3); /* no width of characters */
+	assert_stack(f, 0, "<task abc> b c", FRAME('c'), FRAME('b'), FRAME('a'), MARK, FRAME('z'),
+		     KB_WORD(KB_WORD_TASK, 2), 70, KB_TASK_INFO(2, 0));
+	assert_stack(f, 0, "<interpreter 1> <task é> x y <task abc (3 parents)> b <native> c <GC>",
+		     FRAME('c'), MARK, FRAME('b'), FRAME('a'), KB_WORD(KB_WORD_GC, 0),
+		     KB_WORD(KB_WORD_INTERPRETER, 1), KB_WORD(KB_WORD_TASK, 2), 70,
+		     KB_TASK_INFO(3, 3), KB_WORD(KB_WORD_TASK, 4), 71, KB_TASK_INFO(0, 0),
+		     FRAME('x'), FRAME('y'));
+	assert_stack(f, 0, "<more tasks> <other tasks> <task> <task Task-72> a", FRAME('a'),
+		     KB_WORD(KB_WORD_TASK, 2), 72, KB_TASK_INFO(9, 1), KB_WORD(KB_WORD_TASK, 2),
+		     KB_TASK_NAMELESS, KB_TASK_INFO(0, 1), KB_WORD(KB_WORD_TASK, 2), KB_TASK_OTHER,
+		     KB_TASK_INFO(0, 1), KB_WORD(KB_WORD_TASK, 2), KB_TASK_MORE, 0);
+	/* As they are read from outside: no thread has them. */
+	assert_stack(f, KB_STACK_RUNNING, "<task é> x <running>", KB_WORD(KB_WORD_TASK, 3), 73,
+		     KB_TASK_INFO(0, 0), FRAME('x'));
+	assert_stack(f, 0, "<task> a", FRAME('a'), KB_WORD(KB_WORD_TASK, 2), 74,
+		     KB_TASK_INFO(1, 0));
+}
+
+static void test_too_many_tasks(void **state)
+{
+	struct fixture *f = *state;
+	kb_u64 words[WORDS_MAX], few[] = { FRAME('a'), KB_WORD(KB_WORD_TASK, 1), 70 };
+
+	for (uint32_t i = 0; i < WORDS_MAX; i++)
+		words[i] = i % 3 ? i : KB_WORD(KB_WORD_TASK, 2);
+	assert_int_not_equal(add(f, words, 60, 0), KB_ID_NONE);
+	assert_int_equal(add(f, few, 3, 0), KB_ID_NONE); /* a section without its head */
+}
+
 static void test_sections(void **state)
 {
 	const kb_u64 words[] = { FRAME('b'),
@@ -231,6 +284,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tail, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_opcodes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_holder, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tasks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_many_tasks, setup, teardown),
 		cmocka_unit_test(test_sections),
 		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
 	};

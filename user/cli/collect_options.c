@@ -13,6 +13,7 @@ enum {
 	KEY_NATIVE,
 	KEY_KERNEL,
 	KEY_OPCODES,
+	KEY_ASYNC,
 };
 
 static const struct argp_option options[] = {
@@ -48,6 +49,12 @@ static const struct argp_option options[] = {
 	  "The instruction that is executed, too: rows of the table are instructions of lines, and "
 	  "in stacks it stands behind the leaf",
 	  0 },
+	{ "async", KEY_ASYNC, "MODE", 0,
+	  "asyncio's tasks. running: stacks begin with the task that runs and those that wait for "
+	  "it, "
+	  "in place of the event loop; all: tasks that wait, too, read --rate times a second "
+	  "(1 to 1000, default 20), each a sample",
+	  0 },
 	{},
 };
 
@@ -55,9 +62,20 @@ static struct kb_error *parse_mode(const char *text, struct kb_collect_args *arg
 {
 	const char *names[16] = { NULL };
 
-	for (int i = 0; i < 15 && kb_sample_mode__name(i); i++)
+	/* The last is --async all. */
+	for (int i = 0; i < KB_MODE_TASKS; i++)
 		names[i] = kb_sample_mode__name(i);
 	return kb_value__choice("--mode", text, names, &args->mode);
+}
+
+static struct kb_error *parse_async(const char *text, struct kb_collect_args *args)
+{
+	static const char *const names[] = { "running", "all", NULL };
+	int choice = 0;
+
+	KB_TRY(kb_value__choice("--async", text, names, &choice));
+	args->async = KB_ASYNC_RUNNING + choice;
+	return NULL;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -81,6 +99,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_KERNEL:
 		args->kernel = true;
 		return 0;
+	case KEY_ASYNC:
+		return kb_cli__fail(state, parse_async(arg, args));
 	case KEY_NO_JITTER:
 		args->no_jitter = true;
 		return 0;
@@ -111,6 +131,23 @@ struct kb_error *kb_collect_args__check(const struct kb_collect_args *args)
 	if (args->mode == KB_MODE_GIL_WAIT && (args->rate_hz || args->tick || args->no_jitter))
 		return kb_usage("--mode gil-wait takes no samples: %s does not go with it",
 				args->no_jitter ? "--no-jitter" : "--rate");
+	if (args->async == KB_ASYNC_ALL) {
+		const char *other = args->mode != KB_MODE_CPU ? "--mode"
+				    : args->tick	      ? "--rate tick"
+				    : args->tid		      ? "--tid"
+				    : args->native	      ? "--native"
+				    : args->kernel	      ? "--kernel"
+				    : args->opcodes	      ? "--opcodes"
+							      : NULL;
+
+		if (other)
+			return kb_usage(
+				"--async all reads tasks, and no stacks of threads: %s does "
+				"not go with it",
+				other);
+		if (args->rate_hz > KB_TASK_RATE_MAX)
+			return kb_usage("--async all: at most --rate %d", KB_TASK_RATE_MAX);
+	}
 	if (args->wait_min_ns && args->mode != KB_MODE_WALL && args->mode != KB_MODE_GIL_WAIT)
 		return kb_usage("--min-wait needs --mode wall or gil-wait");
 	return NULL;
@@ -130,5 +167,6 @@ struct kb_sample_opts kb_collect_args__opts(const struct kb_collect_args *args)
 		.native = args->native,
 		.kernel = args->kernel,
 		.opcodes = args->opcodes,
+		.async = args->async,
 	};
 }

@@ -58,6 +58,7 @@ struct kb_collect_args {
 	int mode;	      /* enum kb_sample_mode */
 	uint64_t wait_min_ns; /* 0: the default */
 	bool native, kernel;
+	int async; /* enum kb_async */
 };
 extern const struct argp kb_collect_argp;
 

@@ -69,6 +69,8 @@ static const char *what_of(const struct kb_profile *profile)
 		return "samples and waits";
 	case KB_MODE_GIL_WAIT:
 		return "waits";
+	case KB_MODE_TASKS:
+		return "tasks";
 	default:
 		return "samples";
 	}
@@ -81,6 +83,8 @@ static const char *nothing_of(const struct kb_profile *profile)
 		return "no samples and no waits";
 	case KB_MODE_GIL_WAIT:
 		return "no waits for the GIL";
+	case KB_MODE_TASKS:
+		return "no tasks: the target has no asyncio event loop with one";
 	case KB_MODE_GIL:
 		return "no samples: the target held the GIL at none";
 	case KB_MODE_EXCEPTION:

@@ -9,6 +9,7 @@
 #include "collect/ingest.h"
 #include "collect/native.h"
 #include "collect/stack_decoder.h"
+#include "collect/task_names.h"
 #include "model/window.h"
 
 #define PROCS_MAX	      (1u << 20) /* processes of one session; later ones are counted as lost */
@@ -30,6 +31,7 @@ struct kb_ingest {
 	struct kb_ingest_opts opts;
 	struct kb_code_decoder *decoder;
 	struct kb_stack_decoder *stacks;
+	struct kb_task_names *task_names;
 	struct known_process *processes; /* by the kernel's process id */
 	uint32_t n_processes, capacity;
 	struct generation generations[2];
@@ -88,6 +90,9 @@ struct kb_error *kb_ingest__create(const struct kb_ingest_opts *opts, struct kb_
 	kb_id_map__init(&ingest->threads, KB_PROFILE_THREADS_MAX);
 	kb_id_map__init(&ingest->truncated, KB_PROFILE_NODES_MAX);
 	err = kb_code_decoder__create(opts->profile, &ingest->decoder);
+	stacks.task_names = ingest->task_names = kb_task_names__create();
+	if (!err && !ingest->task_names)
+		err = kb_error__no_memory();
 	if (!err && !(ingest->stacks = kb_stack_decoder__create(&stacks)))
 		err = kb_error__no_memory();
 	if (err)
@@ -103,6 +108,7 @@ void kb_ingest__destroy(struct kb_ingest *ingest)
 		return;
 	kb_code_decoder__destroy(ingest->decoder);
 	kb_stack_decoder__destroy(ingest->stacks);
+	kb_task_names__destroy(ingest->task_names);
 	kb_id_map__free(&ingest->generations[0].nodes);
 	kb_id_map__free(&ingest->generations[1].nodes);
 	kb_id_map__free(&ingest->wait_nodes);
@@ -372,6 +378,8 @@ bool kb_ingest__record(struct kb_ingest *ingest, const void *record, size_t size
 		add_thread(ingest, record);
 	else if (kind == KB_DATA_PROC && size >= sizeof(*proc))
 		add_forked(ingest, proc);
+	else if (kind == KB_DATA_TASK && size >= sizeof(struct kb_data_task))
+		kb_task_names__add(ingest->task_names, record, size);
 	else if (kind == KB_DATA_MOMENT && size >= sizeof(struct kb_data_moment))
 		add_moment(ingest, record);
 	else

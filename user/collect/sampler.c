@@ -21,6 +21,8 @@
 #include "collect/recorder.h"
 #include "collect/sampler.h"
 #include "collect/setup.h"
+#include "collect/task_look.h"
+#include "collect/tasks.h"
 #include "collect/thread_names.h"
 #include "collect/waits.h"
 #include "kernel/clock.h"
@@ -35,8 +37,10 @@ struct kb_sampler {
 	const struct kb_sampler_extension *extension; /* or NULL */
 	struct kb_sample_opts opts;
 	struct kb_clock *clock;
-	struct kb_waits *waits;	      /* NULL: the mode is of samples */
-	struct kb_recorder *recorder; /* NULL without a timeline */
+	struct kb_waits *waits;		/* NULL: the mode is of samples */
+	struct kb_tasks *tasks;		/* NULL: stacks are without tasks */
+	struct kb_task_look *task_look; /* NULL: the mode is not of tasks */
+	struct kb_recorder *recorder;	/* NULL without a timeline */
 	struct kb_thread_names *thread_names;
 	struct kb_recording_writer *recording;
 	FILE *recording_file;
@@ -60,11 +64,14 @@ static struct kb_error *set_meta(struct kb_sampler *s)
 	struct kb_profile_meta meta;
 
 	kb_session__meta(&s->session, &meta);
-	meta.rate_hz = kb_setup__takes_samples(&s->opts) ? kb_setup__rate(&s->opts) : 0;
+	meta.rate_hz = s->opts.mode == KB_MODE_TASKS	   ? s->opts.rate_hz
+		       : kb_setup__takes_samples(&s->opts) ? kb_setup__rate(&s->opts)
+							   : 0;
 	meta.clock = s->opts.tick				 ? KB_CLOCK_TICK
 		     : s->clock && kb_clock__is_cycles(s->clock) ? KB_CLOCK_CYCLES
 								 : KB_CLOCK_CPU;
-	meta.jitter = kb_setup__takes_samples(&s->opts) && !s->opts.tick && !s->opts.no_jitter;
+	meta.jitter = (s->task_look || kb_setup__takes_samples(&s->opts)) && !s->opts.tick &&
+		      !s->opts.no_jitter;
 	meta.mode = s->opts.mode;
 	meta.unit = kb_mode__of_time(s->opts.mode) ? KB_UNIT_NS : KB_UNIT_SAMPLES;
 	return kb_profile__set_meta(s->session.profile, &meta);
@@ -102,12 +109,27 @@ static struct kb_error *open_session(struct kb_sampler *s, const struct kb_targe
 	return kb_session__open(&s->session, &session);
 }
 
+/* What shows asyncio's tasks, in the kernel's stacks or by looks from outside. */
+static struct kb_error *create_tasks(struct kb_sampler *s)
+{
+	struct kb_session *session = &s->session;
+	struct kb_task_look_opts look = { .session = session,
+					  .rate_hz = s->opts.rate_hz,
+					  .jitter = !s->opts.no_jitter,
+					  .moments = s->opts.timeline || s->opts.keep_s };
+
+	if (s->opts.async == KB_ASYNC_RUNNING)
+		KB_TRY(kb_tasks__create(session, &s->tasks));
+	return s->opts.mode == KB_MODE_TASKS ? kb_task_look__create(&look, &s->task_look) : NULL;
+}
+
 static struct kb_error *create(struct kb_sampler *s, const struct kb_target *target)
 {
 	struct kb_session *session = &s->session;
 
 	KB_TRY(kb_setup__complete(&s->opts, target));
 	KB_TRY(open_session(s, target));
+	KB_TRY(create_tasks(s));
 	KB_TRY(set_meta(s));
 	s->thread_names = kb_thread_names__create(session->profile, session->identifier);
 	if (!s->thread_names)
@@ -207,6 +229,8 @@ static struct kb_error *attach(struct kb_pids *pids, void *context)
 	if (ALSO(s, attach))
 		KB_TRY(ALSO(s, attach)(pids, s->extension->context));
 	KB_TRY(kb_waits__observe(s->waits, true));
+	if (s->task_look)
+		kb_task_look__pause(s->task_look, false);
 	if (!kb_setup__takes_samples(&s->opts))
 		return NULL;
 	if (s->opts.tick)
@@ -233,6 +257,16 @@ static void record(const void *record, size_t size, void *context)
 
 	if (ALSO(s, record))
 		ALSO(s, record)(record, size, s->extension->context);
+}
+
+static void notice(const struct kb_notice *notice, void *context)
+{
+	struct kb_sampler *s = context;
+
+	if (notice->kind == KB_NOTICE_TASKS && s->tasks)
+		kb_tasks__notice(s->tasks, notice);
+	else if (ALSO(s, notice))
+		ALSO(s, notice)(notice, s->extension->context);
 }
 
 static struct kb_error *drain(void *context)
@@ -268,14 +302,19 @@ static int work(int wait_ms, void *context)
 
 	if (ALSO(s, work))
 		wait_ms = ALSO(s, work)(wait_ms, s->extension->context);
+	if (s->task_look)
+		wait_ms = kb_task_look__work(s->task_look, wait_ms);
 	if (s->clock)
 		jitter = kb_clock__jitter(s->clock, now);
 	return jitter ? kb_ms_until(now, now + jitter, wait_ms) : wait_ms;
 }
 
-static const struct kb_collector collector = {
-	.attach = attach, .record = record, .drain = drain, .drained = drained, .work = work
-};
+static const struct kb_collector collector = { .attach = attach,
+					       .record = record,
+					       .notice = notice,
+					       .drain = drain,
+					       .drained = drained,
+					       .work = work };
 
 struct kb_error *kb_sampler__drain(struct kb_sampler *s)
 {
@@ -300,6 +339,8 @@ void kb_sampler__forget(struct kb_sampler *s, int fd)
 struct kb_error *kb_sampler__pause(struct kb_sampler *s, bool paused)
 {
 	KB_TRY(kb_waits__observe(s->waits, !paused));
+	if (s->task_look)
+		kb_task_look__pause(s->task_look, paused);
 	if (s->opts.tick && kb_setup__takes_samples(&s->opts))
 		return kb_programs__attach_tick(s->session.programs, !paused);
 	if (s->clock)
@@ -315,7 +356,8 @@ static void check_ledger(const struct kb_sampler *s)
 {
 	const struct kb_profile *profile = s->session.profile;
 	uint64_t taken = s->session.ledger[KB_L_COUNT] + kb_waits__ended(s->waits) +
-			 kb_profile__ledger(profile, KB_L_NOT_IDENTIFIED).count;
+			 kb_profile__ledger(profile, KB_L_NOT_IDENTIFIED).count +
+			 kb_task_look__taken(s->task_look);
 	uint64_t accounted = kb_profile__attempted(profile);
 
 	if (taken != accounted)
@@ -369,12 +411,16 @@ void kb_sampler__stats(const struct kb_sampler *s, struct kb_sampler_stats *stat
 
 	memset((char *)stats + sizeof(size), 0, size - sizeof(size));
 	kb_error__destroy(kb_programs__ledger(s->session.programs, counts));
-	stats->attempted = counts[KB_L_COUNT];
+	stats->attempted = counts[KB_L_COUNT] + kb_task_look__taken(s->task_look);
 	kb_programs__run_stats(s->session.programs, &stats->bpf_runs, &stats->bpf_ns);
 	if (size >= offsetof(struct kb_sampler_stats, drains) + sizeof(stats->drains))
 		stats->drains = s->session.generation;
 	stats->processes = kb_identifier__count(s->session.identifier);
-	if (!kb_setup__takes_samples(&s->opts))
+	if (s->task_look)
+		snprintf(writable->clock_text, sizeof(s->clock_text),
+			 "all tasks, %u looks a second%s", s->opts.rate_hz,
+			 s->opts.no_jitter ? "" : ", jittered");
+	else if (!kb_setup__takes_samples(&s->opts))
 		snprintf(writable->clock_text, sizeof(s->clock_text), "waits for the GIL");
 	else if (s->opts.tick)
 		snprintf(writable->clock_text, sizeof(s->clock_text), "timer ticks, %.0f Hz",
@@ -397,6 +443,8 @@ void kb_sampler__destroy(struct kb_sampler *s)
 	kb_waits__destroy(s->waits);
 	kb_recorder__destroy(s->recorder);
 	kb_thread_names__destroy(s->thread_names);
+	kb_task_look__destroy(s->task_look);
+	kb_tasks__destroy(s->tasks);
 	kb_session__close(&s->session);
 	free(s);
 }

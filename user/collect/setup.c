@@ -30,7 +30,7 @@ static uint64_t tick_ns(void)
 
 bool kb_setup__takes_samples(const struct kb_sample_opts *opts)
 {
-	return opts->mode != KB_MODE_GIL_WAIT;
+	return opts->mode != KB_MODE_GIL_WAIT && opts->mode != KB_MODE_TASKS;
 }
 
 double kb_setup__rate(const struct kb_sample_opts *opts)
@@ -39,8 +39,25 @@ double kb_setup__rate(const struct kb_sample_opts *opts)
 			  : kb_clock__mean_rate(opts->rate_hz, !opts->no_jitter);
 }
 
+static struct kb_error *complete_tasks(struct kb_sample_opts *opts)
+{
+	if (opts->mode != KB_MODE_CPU && opts->mode != KB_MODE_TASKS)
+		return kb_usage("mode %s is of threads: it does not go with all tasks",
+				kb_sample_mode__name(opts->mode));
+	if (opts->rate_hz > KB_TASK_RATE_MAX)
+		return kb_usage("rate %u Hz is too high to read all tasks: at most %d",
+				opts->rate_hz, KB_TASK_RATE_MAX);
+	opts->mode = KB_MODE_TASKS;
+	opts->tick = false;
+	if (!opts->rate_hz)
+		opts->rate_hz = KB_TASK_RATE;
+	return NULL;
+}
+
 struct kb_error *kb_setup__complete(struct kb_sample_opts *opts, const struct kb_target *target)
 {
+	if (opts->async == KB_ASYNC_ALL || opts->mode == KB_MODE_TASKS)
+		KB_TRY(complete_tasks(opts));
 	if (opts->rate_hz > KB_RATE_MAX)
 		return kb_usage("rate %u Hz is too high: at most %d", opts->rate_hz, KB_RATE_MAX);
 	if (!opts->rate_hz && !opts->tick) {
@@ -107,6 +124,8 @@ static uint32_t wanted(const struct kb_sample_opts *opts)
 		want |= KB_WANT_OPCODE;
 	if (opts->states)
 		want |= KB_WANT_STATES;
+	if (opts->async == KB_ASYNC_RUNNING)
+		want |= KB_WANT_TASKS;
 	if (opts->timeline || opts->keep_s)
 		want |= KB_WANT_MOMENTS;
 	return want;
@@ -119,7 +138,8 @@ void kb_setup__programs(const struct kb_sample_opts *opts, const struct kb_targe
 
 	*programs = (struct kb_programs_opts){
 		.runs = (opts->tick ? KB_RUN_TICK : KB_RUN_CLOCK) |
-			(kb_mode__of_time(opts->mode) ? KB_RUN_WAITS : 0),
+			(kb_mode__of_time(opts->mode) ? KB_RUN_WAITS : 0) |
+			(opts->async == KB_ASYNC_RUNNING ? KB_RUN_TASKS : 0),
 		.data_bytes = DATA_BYTES,
 		.counts_max = counts_max,
 		.config = {

@@ -21,6 +21,15 @@ struct kb_stack_decoder {
 
 /* ---- taking apart */
 
+/* The sections of tasks are many, and of a form. */
+static bool take_task(struct kb_stack_parts *parts, struct kb_words words)
+{
+	if (words.n < KB_TASK_HEAD || parts->n_tasks > KB_TASKS_MAX)
+		return false;
+	parts->tasks[parts->n_tasks++] = words;
+	return true;
+}
+
 /* The words of the tail, from the first that is neither a frame nor a mark between frames. */
 static bool split_tail(const kb_u64 *words, uint32_t n, struct kb_stack_parts *parts)
 {
@@ -39,6 +48,8 @@ static bool split_tail(const kb_u64 *words, uint32_t n, struct kb_stack_parts *p
 		if (value > n - i)
 			return false;
 		parts->section[kind] = (struct kb_words){ words + i, value };
+		if (kind == KB_WORD_TASK && !take_task(parts, parts->section[kind]))
+			return false;
 		i += value;
 	}
 	return true;
@@ -89,7 +100,7 @@ void kb_stack_decoder__destroy(struct kb_stack_decoder *decoder)
 }
 
 /* A frame that is only a name. kind and value tell markers apart. */
-static uint32_t marker(struct kb_stack_decoder *decoder, uint32_t kind, uint32_t value,
+static uint32_t marker(struct kb_stack_decoder *decoder, uint64_t kind, uint64_t value,
 		       const char *name)
 {
 	struct kb_code_info info = { .kind = KB_FRAME_MARKER, .file = "", .name = name };
@@ -126,11 +137,13 @@ struct build {
 	struct kb_stack_decoder *decoder;
 	const struct kb_data_stack *record;
 	struct kb_stack_parts parts;
-	uint32_t node; /* KB_ID_NONE: nothing yet */
-	bool full;     /* a limit was reached */
+	uint32_t depth; /* words of the Python stack that are shown: with a task, its own */
+	uint32_t node;	/* KB_ID_NONE: nothing yet */
+	bool full;	/* a limit was reached */
 };
 
-#define TRUNCATED 0 /* not a kind of word */
+#define TRUNCATED 0 /* these are no kinds of words */
+#define RUNNING	  KB_WORD_KINDS
 
 static void push(struct build *b, uint32_t frame)
 {
@@ -198,6 +211,37 @@ static void push_root(struct build *b)
 		push_marker(b, TRUNCATED, 0, "<truncated>");
 }
 
+static uint32_t task_marker(struct build *b, kb_u64 key, uint32_t waiters)
+{
+	struct kb_stack_decoder *decoder = b->decoder;
+	uint64_t kind = KB_WORD_TASK | (uint64_t)waiters << 32;
+	uint32_t frame = kb_id_map__get(&decoder->markers, kind, key);
+	char text[KB_TASK_LABEL_MAX];
+
+	if (frame != KB_ID_NONE)
+		return frame;
+	kb_task_names__label(decoder->opts.task_names, key, waiters, text);
+	return marker(decoder, kind, key, text);
+}
+
+/*
+ * In place of the event loop's frames: from the task that nobody waits for down to the one that
+ * runs, each with the coroutines in which it waits.
+ */
+static void push_tasks(struct build *b)
+{
+	for (uint32_t i = b->parts.n_tasks; i-- > 0;) {
+		const struct kb_words *task = &b->parts.tasks[i];
+
+		push(b, task_marker(b, task->words[0], KB_TASK_WAITERS(task->words[1])));
+		for (uint32_t j = KB_TASK_HEAD; j < task->n; j++)
+			push(b, python_frame(b->decoder, b->record->proc, task->words[j]));
+	}
+	b->depth = b->parts.python.n;
+	if (b->parts.n_tasks && KB_TASK_DEPTH(b->parts.tasks[0].words[1]) < b->depth)
+		b->depth = KB_TASK_DEPTH(b->parts.tasks[0].words[1]);
+}
+
 /*
  * Marks at the root say nothing: every thread was started by C. So do those beside a collection,
  * which is C code itself. What is hidden may leave two side by side, and at the leaf stands one for
@@ -262,14 +306,18 @@ static void push_mixed(struct build *b)
 		.native_cut = cut,
 		.one_by_one = source->one_by_one(b->record->proc, decoder->opts.context),
 	};
-	uint32_t python_leaf, n;
+	uint32_t python_leaf, n, i = 0;
 
 	source->frames(b->record->proc, native.words, stacks.n_native, decoder->native,
 		       decoder->eval, decoder->opts.context);
 	n = kb_interleave__order(&stacks, decoder->order, &python_leaf, &matched);
 	if (!matched)
 		kb_profile__ledger_add(decoder->opts.profile, KB_L_NATIVE_UNMATCHED, 1);
-	for (uint32_t i = 0; i < n; i++) {
+	/* The event loop, and what C code called it. */
+	while (b->parts.n_tasks && i < n &&
+	       (decoder->order[i].native || decoder->order[i].index >= b->depth))
+		i++;
+	for (; i < n; i++) {
 		uint32_t index = decoder->order[i].index;
 
 		if (i && i == python_leaf)
@@ -321,14 +369,17 @@ uint32_t kb_stack_decoder__add(struct kb_stack_decoder *decoder, const struct kb
 	    !kb_stack_parts__split(words, record->n_words, &b.parts))
 		return KB_ID_NONE;
 	push_root(&b);
+	push_tasks(&b);
 	if (kb_stack_parts__has(&b.parts, KB_WORD_NATIVE) && decoder->opts.native.frames) {
 		push_mixed(&b);
 	} else {
-		push_python(&b, &b.parts.python);
+		push_python(&b, &(struct kb_words){ b.parts.python.words, b.depth });
 		push_leaf(&b);
 	}
 	if (kb_stack_parts__has(&b.parts, KB_WORD_KERNEL) && decoder->opts.native.kernel_frames)
 		push_kernel(&b);
+	if (record->flags & KB_STACK_RUNNING)
+		push_marker(&b, RUNNING, 0, "<running>");
 	push_holder(&b);
 	return b.full ? KB_ID_NONE : b.node;
 }

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "bpf/shared/events.h"
+#include "bpf/shared/tasks.h"
+#include "collect/task_names.h"
 #include "model/profile.h"
 
 /*
@@ -25,8 +27,10 @@ struct kb_stack_parts {
 	struct kb_words
 		python;	  /* leaf first, with KB_WORD_NATIVE_MARK and KB_WORD_GC between frames */
 	uint32_t present; /* 1 << enum kb_word_kind: of the tail's words */
-	uint32_t value[KB_WORD_KINDS];		/* of the kinds that stand alone */
-	struct kb_words section[KB_WORD_KINDS]; /* of the kinds that count what follows them */
+	uint32_t value[KB_WORD_KINDS];		 /* of the kinds that stand alone */
+	struct kb_words section[KB_WORD_KINDS];	 /* of the kinds that count what follows them */
+	struct kb_words tasks[KB_TASKS_MAX + 1]; /* the running one, and those that wait for it */
+	uint32_t n_tasks;
 };
 
 static inline bool kb_stack_parts__has(const struct kb_stack_parts *parts, enum kb_word_kind kind)
@@ -61,6 +65,7 @@ struct kb_stack_decoder_opts {
 	kb_code_at_fn code_at;
 	struct kb_native_source native; /* for stacks with such sections */
 	kb_minor_of_fn minor_of;
+	const struct kb_task_names *task_names; /* borrowed */
 	void *context;
 };
 

@@ -210,6 +210,16 @@ static void write_legend(const struct kb_pstats_view *view)
 		{ "cumtime", "running time in the function and what it called, estimated" },
 		{ "filename:lineno(function)", "where the function starts, and its name" },
 	};
+	static const char *const of_tasks[][2] = {
+		{ "nsamples",
+		  "tasks seen in the function itself / with it anywhere on the way there" },
+		{ "sample%", "share of all tasks seen in the function itself" },
+		{ "tottime",
+		  "seconds of tasks, waiting or running, in the function itself, estimated" },
+		{ "cumul%", "share of all tasks seen with the function on the way" },
+		{ "cumtime", "seconds of tasks in the function and what it awaited, estimated" },
+		{ "filename:lineno(function)", "where the function starts, and its name" },
+	};
 	static const char *const of_time[][2] = {
 		{ "time%", "share of all time in the function itself" },
 		{ "tottime", "time in the function itself" },
@@ -217,7 +227,9 @@ static void write_legend(const struct kb_pstats_view *view)
 		{ "cumtime", "time in the function and what it called" },
 		{ "filename:lineno(function)", "where the function starts, and its name" },
 	};
-	const char *const(*terms)[2] = view->of_time ? of_time : of_samples;
+	const char *const(*terms)[2] = view->of_time	? of_time
+				       : view->of_tasks ? of_tasks
+							: of_samples;
 	size_t n = view->of_time ? sizeof(of_time) / sizeof(of_time[0])
 				 : sizeof(of_samples) / sizeof(of_samples[0]);
 
@@ -254,6 +266,7 @@ static struct kb_error *write_table(const struct kb_function_table *table,
 	struct kb_pstats_view view = {
 		.table = table,
 		.per_second = kb_sample_time__per_second(profile),
+		.of_tasks = kb_profile__meta(profile)->mode == KB_MODE_TASKS,
 		.of_time = kb_profile__meta(profile)->unit == KB_UNIT_NS,
 		.color = opts->color,
 		.stream = stream,

@@ -14,6 +14,7 @@ struct kb_pstats_view {
 	uint32_t *order;    /* rows as shown */
 	uint32_t n_shown;   /* of them */
 	double per_second;  /* counts in a second, 0: unknown */
+	bool of_tasks;	    /* counts are of tasks that were seen */
 	bool of_time;	    /* counts are of time, not samples */
 	bool color;
 	FILE *stream;

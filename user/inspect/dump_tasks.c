@@ -198,7 +198,7 @@ struct kb_error *kb_dump__read_tasks(struct kb_dump *dump, struct kb_dump_proces
 	struct kb_error *err = NULL;
 	bool settled = false;
 
-	if (!kb_remote_asyncio__open(&process->remote, &process->interp, &asyncio))
+	if (!kb_remote_asyncio__open(&process->remote, &asyncio))
 		return NULL;
 	for (int i = 0; i < TRIES_MAX && !settled && !err; i++) {
 		struct try try = {};

@@ -55,6 +55,10 @@ static const struct {
 	{ "call_threads", KB_RUN_CALLS },
 	{ "call_walks", KB_RUN_CALLS },
 	{ "call_places", KB_RUN_CALLS },
+	{ "task_layouts", KB_RUN_TASKS },
+	{ "task_dicts", KB_RUN_TASKS },
+	{ "task_names", KB_RUN_TASKS },
+	{ "task_scratch", KB_RUN_TASKS },
 };
 
 static int on_notice(void *context, void *record, size_t size)
@@ -447,6 +451,12 @@ void kb_programs__native_maps(const struct kb_programs *p, struct kb_native_maps
 	*maps = (struct kb_native_maps){ .tables = bpf_map__fd(p->bpf->maps.native_tables),
 					 .lists = bpf_map__fd(p->bpf->maps.native_lists),
 					 .procs = bpf_map__fd(p->bpf->maps.native_procs) };
+}
+
+void kb_programs__task_maps(const struct kb_programs *p, struct kb_task_maps *maps)
+{
+	*maps = (struct kb_task_maps){ .layouts = bpf_map__fd(p->bpf->maps.task_layouts),
+				       .dicts = bpf_map__fd(p->bpf->maps.task_dicts) };
 }
 
 struct kb_error *kb_programs__ledger(struct kb_programs *p, uint64_t counts[KB_L_COUNT + 1])

@@ -15,6 +15,7 @@
 #include "bpf/shared/wait.h"
 #include "keelback/error.h"
 #include "kernel/native_maps.h"
+#include "kernel/task_maps.h"
 
 /*
  * The BPF side of a session: its programs and maps behind functions, so
@@ -30,6 +31,7 @@ enum {
 	KB_RUN_WAITS = 4,	/* kb_programs__attach_switch() */
 	KB_RUN_CALLS = 8,	/* call_programs.h */
 	KB_RUN_CALL_CLOCK = 16, /* likewise, clocked by time on a CPU */
+	KB_RUN_TASKS = 32,	/* asyncio's tasks in stacks: with KB_WANT_TASKS */
 };
 
 struct kb_programs_opts {
@@ -125,6 +127,8 @@ void kb_programs__clear_waiting(struct kb_programs *programs);
 
 /* What the unwinder reads, with KB_WANT_NATIVE. Valid as long as the programs. */
 void kb_programs__native_maps(const struct kb_programs *programs, struct kb_native_maps *maps);
+/* What finds asyncio's tasks, with KB_WANT_TASKS. Likewise. */
+void kb_programs__task_maps(const struct kb_programs *programs, struct kb_task_maps *maps);
 
 /* Sums over all CPUs; one more entry than reasons, the attempts. */
 struct kb_error *kb_programs__ledger(struct kb_programs *programs, uint64_t counts[KB_L_COUNT + 1]);

@@ -306,7 +306,9 @@ double kb_profile__seconds(const struct kb_profile *profile, uint64_t count)
 
 const char *kb_sample_mode__name(enum kb_sample_mode mode)
 {
-	static const char *const names[] = { "cpu", "wall", "gil", "gil-wait", "exception" };
+	static const char *const names[] = {
+		"cpu", "wall", "gil", "gil-wait", "exception", "tasks"
+	};
 
 	return (size_t)mode < sizeof(names) / sizeof(names[0]) ? names[mode] : NULL;
 }

@@ -44,7 +44,7 @@ static struct kb_error *decode_mode(struct kb_decoder *decoder, struct kb_cursor
 {
 	uint32_t mode, unit;
 
-	KB_TRY(kb_entry__id(cursor, "mode", KB_MODE_EXCEPTION + 1, &mode));
+	KB_TRY(kb_entry__id(cursor, "mode", KB_MODE_TASKS + 1, &mode));
 	KB_TRY(kb_entry__id(cursor, "unit", KB_UNIT_NS + 1, &unit));
 	decoder->profile->meta.mode = mode;
 	decoder->profile->meta.unit = unit;

@@ -15,6 +15,7 @@
 #include "python/decode.h"
 #include "python/image.h"
 #include "python/layout.h"
+#include "python/task_layout.h"
 #include "python/tls.h"
 #include "python/version.h"
 
@@ -366,6 +367,7 @@ static struct kb_error *read_interpreter(struct reading *reading)
 	KB_TRY(read_addresses(reading));
 	read_init_functions(reading);
 	read_traits(reading);
+	kb_task_layout__read(reading->file, reading->info, &reading->info->tasks);
 	return NULL;
 }
 

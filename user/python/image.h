@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include "bpf/shared/layout.h"
 #include "bpf/shared/process.h"
+#include "bpf/shared/tasks.h"
 #include "keelback/error.h"
 #include "python/object_layout.h"
 
@@ -25,6 +26,7 @@ struct kb_image_info {
 	struct kb_layout layout;
 	enum kb_layout_source layout_source;
 	struct kb_object_layout objects;
+	struct kb_task_layout tasks;
 	struct kb_image image; /* addresses as linked; layout index and id are left 0 */
 	uint64_t load_address; /* p_vaddr of the first PT_LOAD, page-aligned: bias = start of its
 				  mapping - this */

@@ -2,17 +2,15 @@
 /*
  * Where asyncio keeps its tasks.
  *
- *   3.6        a WeakSet and, by loop, the current tasks, in static variables of _asyncio that only
- * its symbols tell; those of Python tasks in the dict of their class 3.7-3.11
- * asyncio.tasks._all_tasks and _current_tasks 3.12-3.13  asyncio.tasks._scheduled_tasks (a
- * WeakSet), _eager_tasks (a set) and _current_tasks 3.14+      C tasks: a list in each thread
- * state, and one in the interpreter for threads that have ended; the running one in the thread
- * state. Python tasks: as in 3.12
+ *   3.6        a WeakSet and, by loop, the current tasks, in static variables of _asyncio that
+ *              only its symbols tell; those of Python tasks in the dict of their class
+ *   3.7-3.11   asyncio.tasks._all_tasks and _current_tasks
+ *   3.12-3.13  asyncio.tasks._scheduled_tasks (a WeakSet), _eager_tasks (a set) and _current_tasks
+ *   3.14+      C tasks: a list in each thread state, and one in the interpreter for threads that
+ *              have ended; the running one in the thread state. Python tasks: as in 3.12
  *
- * From 3.14 the module says where things are: the section .AsyncioDebug of _asyncio's
- * file (or the interpreter's, where the module is built in) holds 13 words, struct
- * _Py_AsyncioModuleDebugOffsets in Modules/_asynciomodule.c. Before, the offsets are those of
- * TaskObj in the same file of each version, and what is found there must have the right types.
+ * asyncio_offsets.h has where things are in them, and what is found there must have the right
+ * types.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +19,6 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/id_map.h"
-#include "python/image.h"
 #include "python/remote_asyncio.h"
 #include "python/remote_coroutine.h"
 #include "python/remote_object.h"
@@ -29,51 +26,12 @@
 #include "system/elf_file.h"
 #include "system/maps.h"
 
-#define BASES_MAX	16   /* classes between a user's Task class and _asyncio.Task */
-#define CHILDREN_MAX	1024 /* futures that one gather() is looked through */
-#define NAME_BYTES	512
-#define OBJECT_SIZE_MAX 4096 /* offsets in a task */
-#define STATE_SIZE_MAX	(16u << 20)
+#define BASES_MAX	 16   /* classes between a user's Task class and _asyncio.Task */
+#define CHILDREN_MAX	 1024 /* futures that one gather() is looked through */
+#define NAME_BYTES	 512
+#define INTERPRETERS_MAX 4096 /* that are passed on the way to the main one */
 
 /* ---------------------------------------------------------------- offsets */
-
-/* Words of struct _Py_AsyncioModuleDebugOffsets, 3.14.10 and 3.15.2. */
-enum {
-	WORD_TASK_SIZE,
-	WORD_TASK_NAME,
-	WORD_AWAITED_BY,
-	WORD_IS_TASK,
-	WORD_AWAITED_BY_IS_SET,
-	WORD_TASK_CORO,
-	WORD_TASK_NODE,
-	WORD_INTERP_SIZE,
-	WORD_INTERP_TASKS,
-	WORD_THREAD_SIZE,
-	WORD_RUNNING_LOOP,
-	WORD_RUNNING_TASK,
-	WORD_THREAD_TASKS,
-	WORDS
-};
-
-/* Of TaskObj, with the object header of builds with a GIL; task_name is the word behind task_coro.
- */
-static const uint32_t task_coro_of[] = {
-	[6] = 96, [7] = 112, [8] = 112, [9] = 152, [10] = 160, [11] = 136, [12] = 136, [13] = 120,
-};
-#define TASK_LOOP 16
-
-static void old_offsets(const struct kb_remote *remote, struct kb_remote_asyncio *asyncio)
-{
-	unsigned int minor = remote->layout->version_minor;
-	uint32_t more = remote->layout->object_type - 8u;
-
-	asyncio->task_coro = task_coro_of[minor] + more;
-	asyncio->task_name = minor >= 8 ? asyncio->task_coro + 8 : KB_NO_OFFSET;
-	asyncio->task_loop = TASK_LOOP + more;
-	asyncio->task_awaited_by = asyncio->task_awaited_by_is_set = KB_NO_OFFSET;
-	asyncio->task_node = asyncio->interp_tasks_head = KB_NO_OFFSET;
-	asyncio->thread_tasks_head = asyncio->thread_running_task = KB_NO_OFFSET;
-}
 
 /* What is looked for in a file, and where it is in the process: 0 where the file does not have it.
  */
@@ -117,10 +75,16 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* In _asyncio's own file, else in the interpreter's, where the module may be built in. */
-static struct finding find(struct kb_remote *remote, const struct kb_interpreter *interp)
+static bool same_file(const struct kb_map *a, const struct kb_map *b)
 {
-	const struct kb_map *own = NULL, *image = NULL;
+	return a->inode == b->inode && a->device_major == b->device_major &&
+	       a->device_minor == b->device_minor;
+}
+
+/* In _asyncio's own file, else in the interpreter's, where the module may be built in. */
+static struct finding find(struct kb_remote *remote)
+{
+	const struct kb_map *own = NULL, *image = NULL, *type = NULL;
 	struct finding finding = {};
 	struct kb_maps maps;
 	struct kb_error *err = kb_maps__read(remote->pid, &maps);
@@ -132,11 +96,15 @@ static struct finding find(struct kb_remote *remote, const struct kb_interpreter
 	for (size_t i = 0; i < maps.count; i++) {
 		const struct kb_map *map = &maps.entries[i];
 
-		if (map->start == interp->map_start)
-			image = map;
+		if (map->start <= remote->code_type && remote->code_type < map->end)
+			type = map;
 		if (!own && !map->offset && map->inode &&
 		    !strncmp(base_name(map->path), "_asyncio", 8))
 			own = map;
+	}
+	for (size_t i = 0; i < maps.count && type && !image; i++) {
+		if (same_file(&maps.entries[i], type))
+			image = &maps.entries[i];
 	}
 	if (own)
 		look_in(remote, own, &finding);
@@ -146,40 +114,22 @@ static struct finding find(struct kb_remote *remote, const struct kb_interpreter
 	return finding;
 }
 
-static bool debug_offsets(struct kb_remote *remote, const struct kb_interpreter *interp,
-			  struct kb_remote_asyncio *asyncio)
+static bool debug_offsets(struct kb_remote *remote, struct kb_asyncio_offsets *offsets)
 {
-	uint64_t words[WORDS], at = find(remote, interp).section;
+	uint64_t words[KB_ASYNCIO_WORDS], at = find(remote).section;
 
-	if (!at || !kb_pages__read(remote->pages, at, words, sizeof(words)))
-		return false;
-	for (int i = 0; i < WORDS; i++) {
-		if (words[i] > (i < WORD_INTERP_SIZE ? OBJECT_SIZE_MAX : STATE_SIZE_MAX))
-			return false;
-	}
-	*asyncio = (struct kb_remote_asyncio){
-		.task_coro = (uint32_t)words[WORD_TASK_CORO],
-		.task_name = (uint32_t)words[WORD_TASK_NAME],
-		.task_loop = TASK_LOOP + remote->layout->object_type - 8u,
-		.task_awaited_by = (uint32_t)words[WORD_AWAITED_BY],
-		.task_awaited_by_is_set = (uint32_t)words[WORD_AWAITED_BY_IS_SET],
-		.task_node = (uint32_t)words[WORD_TASK_NODE],
-		.interp_tasks_head = (uint32_t)words[WORD_INTERP_TASKS],
-		.thread_tasks_head = (uint32_t)words[WORD_THREAD_TASKS],
-		.thread_running_task = (uint32_t)words[WORD_RUNNING_TASK],
-	};
-	return true;
+	return at && kb_pages__read(remote->pages, at, words, sizeof(words)) &&
+	       kb_asyncio_offsets__parse(words, remote->layout, offsets);
 }
 
-bool kb_remote_asyncio__open(struct kb_remote *remote, const struct kb_interpreter *interp,
-			     struct kb_remote_asyncio *asyncio)
+bool kb_remote_asyncio__open(struct kb_remote *remote, struct kb_remote_asyncio *asyncio)
 {
-	if (remote->layout->version_minor >= 14)
-		return debug_offsets(remote, interp, asyncio);
 	memset(asyncio, 0, sizeof(*asyncio));
-	old_offsets(remote, asyncio);
+	if (remote->layout->version_minor >= 14)
+		return debug_offsets(remote, &asyncio->at);
+	kb_asyncio_offsets__built_in(remote->layout, &asyncio->at);
 	if (remote->layout->version_minor == 6) {
-		struct finding finding = find(remote, interp);
+		struct finding finding = find(remote);
 
 		asyncio->all_tasks = finding.all_tasks;
 		asyncio->current_tasks = finding.current_tasks;
@@ -233,11 +183,11 @@ static bool read_parts(struct kb_remote *remote, const struct kb_remote_asyncio 
 		return false;
 	parts->c = is_c_task(remote, type);
 	if (parts->c) {
-		if (asyncio->task_name != KB_NO_OFFSET)
-			word(remote, task + asyncio->task_name, &parts->name);
-		word(remote, task + asyncio->task_loop, &parts->loop);
-		word(remote, task + asyncio->task_coro - 8, &parts->waits_for);
-		return word(remote, task + asyncio->task_coro, &parts->coro);
+		if (asyncio->at.task_name != KB_NO_OFFSET)
+			word(remote, task + asyncio->at.task_name, &parts->name);
+		word(remote, task + asyncio->at.task_loop, &parts->loop);
+		word(remote, task + asyncio->at.task_coro - 8, &parts->waits_for);
+		return word(remote, task + asyncio->at.task_coro, &parts->coro);
 	}
 	if (!kb_remote_dict__open_attributes(remote, task, &type, &attributes) ||
 	    !kb_remote_dict__find(remote, attributes, "_coro", &parts->coro))
@@ -317,10 +267,11 @@ static void read_awaited_by(struct reading *in, struct kb_remote_task *task)
 	uint64_t object, key;
 	uint8_t is_set;
 
-	if (in->asyncio->task_awaited_by == KB_NO_OFFSET ||
-	    !word(in->remote, task->address + in->asyncio->task_awaited_by, &object) || !object ||
-	    !kb_pages__read(in->remote->pages, task->address + in->asyncio->task_awaited_by_is_set,
-			    &is_set, 1))
+	if (in->asyncio->at.task_awaited_by == KB_NO_OFFSET ||
+	    !word(in->remote, task->address + in->asyncio->at.task_awaited_by, &object) ||
+	    !object ||
+	    !kb_pages__read(in->remote->pages,
+			    task->address + in->asyncio->at.task_awaited_by_is_set, &is_set, 1))
 		return;
 	if (!is_set) {
 		add_awaiter(task, object);
@@ -373,7 +324,7 @@ static void read_list(struct reading *in, uint64_t head, uint64_t ident)
 	for (uint32_t i = 0; i < KB_REMOTE_TASKS_MAX; i++) {
 		if (!word(in->remote, i ? node : head, &node) || !node || node == head)
 			return;
-		add_task(in, node - in->asyncio->task_node, ident);
+		add_task(in, node - in->asyncio->at.task_node, ident);
 	}
 	in->list->cut = true;
 }
@@ -477,13 +428,35 @@ static void read_module(struct reading *in, uint64_t interp)
 		mark_running(in, value);
 }
 
+bool kb_remote_asyncio__current_tasks(struct kb_remote *remote,
+				      const struct kb_remote_asyncio *asyncio, uint64_t *dict)
+{
+	uint64_t interp = 0, next = 0, module;
+	struct kb_remote_dict opened;
+
+	kb_remote__begin(remote);
+	/* New interpreters come first: the main one is the last. */
+	word(remote, remote->interp_head, &next);
+	for (int i = 0; i < INTERPRETERS_MAX && next; i++) {
+		interp = next;
+		if (!word(remote, interp + remote->layout->interp_next, &next))
+			return false;
+	}
+	if (remote->layout->version_minor == 6)
+		return asyncio->current_tasks && word(remote, asyncio->current_tasks, dict) &&
+		       *dict;
+	return interp && kb_remote_module__find(remote, interp, "asyncio.tasks", &module) &&
+	       kb_remote_object__attribute(remote, module, "_current_tasks", dict) &&
+	       kb_remote_dict__open(remote, *dict, &opened);
+}
+
 static void read_thread(struct reading *in, const struct kb_remote_thread *thread)
 {
 	uint64_t running;
 	uint32_t place;
 
-	read_list(in, thread->tstate + in->asyncio->thread_tasks_head, thread->ident);
-	if (!word(in->remote, thread->tstate + in->asyncio->thread_running_task, &running))
+	read_list(in, thread->tstate + in->asyncio->at.thread_tasks_head, thread->ident);
+	if (!word(in->remote, thread->tstate + in->asyncio->at.thread_running_task, &running))
 		return;
 	place = kb_id_map__get(&in->seen, running, 0);
 	if (running && place != KB_ID_MAP_NONE)
@@ -501,8 +474,30 @@ static void link_to(struct reading *in, uint64_t awaited, uint64_t awaiter)
 }
 
 /*
- * Before 3.14 a task does not know who waits for it, but each knows what it waits for: a task, or
- * the future of a gather(), which has a list of its children.
+ * A task that is leaving a TaskGroup (3.11+) waits in its __aexit__() for a future that knows
+ * nothing of the group; but the method's first local is the group, which has a set of its tasks.
+ */
+static void link_group(struct reading *in, const struct kb_remote_task *task)
+{
+	const struct kb_remote_stack *stack = &task->coroutines;
+	struct kb_remote_type type;
+	struct kb_remote_set set;
+	uint64_t group, tasks, child;
+
+	if (!stack->n ||
+	    !word(in->remote, stack->frames[0].address + in->remote->objects->frame_localsplus,
+		  &group) ||
+	    !kb_remote_object__type(in->remote, group, &type) || strcmp(type.name, "TaskGroup") ||
+	    !attribute(in, group, "_tasks", &tasks) ||
+	    !kb_remote_set__open(in->remote, tasks, &set))
+		return;
+	for (int i = 0; i < CHILDREN_MAX && kb_remote_set__next(in->remote, &set, &child); i++)
+		link_to(in, child, task->address);
+}
+
+/*
+ * Before 3.14 a task does not know who waits for it, but each knows what it waits for: a task, the
+ * future of a gather(), which has a list of its children, or a group's.
  */
 static void link_awaiters(struct reading *in)
 {
@@ -515,6 +510,8 @@ static void link_awaiters(struct reading *in)
 		if (!task->waits_for)
 			continue;
 		link_to(in, task->waits_for, task->address);
+		if (in->remote->layout->version_minor < 14)
+			link_group(in, task);
 		if (!attribute(in, task->waits_for, "_children", &children) ||
 		    !kb_remote_object__type(in->remote, children, &type) ||
 		    !kb_remote_object__items(in->remote, children, &type, &items, &n))
@@ -538,13 +535,13 @@ void kb_remote_tasks__read(struct kb_remote *remote, const struct kb_remote_asyn
 	for (uint32_t i = 0; i < threads->n; i++) {
 		const struct kb_remote_thread *thread = &threads->threads[i];
 
-		if (asyncio->thread_tasks_head != KB_NO_OFFSET)
+		if (asyncio->at.thread_tasks_head != KB_NO_OFFSET)
 			read_thread(&in, thread);
 		if (thread->interp == interp)
 			continue;
 		interp = thread->interp;
-		if (asyncio->interp_tasks_head != KB_NO_OFFSET)
-			read_list(&in, interp + asyncio->interp_tasks_head, 0);
+		if (asyncio->at.interp_tasks_head != KB_NO_OFFSET)
+			read_list(&in, interp + asyncio->at.interp_tasks_head, 0);
 		read_module(&in, interp);
 	}
 	link_awaiters(&in);

@@ -2,6 +2,7 @@
 #ifndef KB_PYTHON_REMOTE_ASYNCIO_H
 #define KB_PYTHON_REMOTE_ASYNCIO_H
 
+#include "python/asyncio_offsets.h"
 #include "python/remote_frames.h"
 
 /*
@@ -10,24 +11,17 @@
  */
 #define KB_REMOTE_TASKS_MAX 65536
 
-/* Where things are in a task of C code (_asyncio.Task); Python's own tasks have attributes. */
 struct kb_remote_asyncio {
-	uint32_t task_coro; /* the future that is waited for (task_fut_waiter) lies before it */
-	uint32_t task_name; /* KB_NO_OFFSET up to 3.7 */
-	uint32_t task_loop;
-	/* From 3.14, else KB_NO_OFFSET. */
-	uint32_t task_awaited_by, task_awaited_by_is_set, task_node;
-	uint32_t interp_tasks_head, thread_tasks_head, thread_running_task;
+	struct kb_asyncio_offsets at;
 	/* 3.6: addresses of static variables of _asyncio, 0 where its symbols are stripped. */
 	uint64_t all_tasks, current_tasks;
 };
 
 /*
  * False: the process does not use asyncio (3.14 and later: has not loaded it), or the version is
- * not known. interp: as it was opened with.
+ * not known.
  */
-bool kb_remote_asyncio__open(struct kb_remote *remote, const struct kb_interpreter *interp,
-			     struct kb_remote_asyncio *asyncio);
+bool kb_remote_asyncio__open(struct kb_remote *remote, struct kb_remote_asyncio *asyncio);
 
 struct kb_remote_task {
 	uint64_t address;
@@ -58,6 +52,10 @@ struct kb_remote_tasks {
 void kb_remote_tasks__read(struct kb_remote *remote, const struct kb_remote_asyncio *asyncio,
 			   const struct kb_remote_threads *threads, struct kb_remote_tasks *tasks);
 void kb_remote_tasks__free(struct kb_remote_tasks *tasks);
+
+/* Up to 3.13: the dict of the running tasks by their loops. False: asyncio is not loaded. */
+bool kb_remote_asyncio__current_tasks(struct kb_remote *remote,
+				      const struct kb_remote_asyncio *asyncio, uint64_t *dict);
 
 /* The name of the task at an address, UTF-8, free() it; NULL: there is no task. */
 char *kb_remote_task__name(struct kb_remote *remote, const struct kb_remote_asyncio *asyncio,
