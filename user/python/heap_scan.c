@@ -30,12 +30,17 @@ static uint64_t u64(const uint8_t *bytes)
 
 /* ---------------------------------------------------------------- blocks */
 
-/* The object in a block, if there is one. */
+/*
+ * The object in a block, if there is one. Links of the collector may look like a freed object of a
+ * type (up to 3.7 they have what was in the block before), so that only counts when nothing else
+ * does.
+ */
 static enum kb_heap_verdict find_object(struct scan *scan, const uint8_t *block, uint64_t address,
 					uint32_t size, struct kb_heap_object *object)
 {
-	enum kb_heap_verdict verdict = KB_HEAP_NO_OBJECT;
+	enum kb_heap_verdict verdict, best = KB_HEAP_NO_OBJECT;
 	uint32_t type_at = scan->heap->remote->layout->object_type;
+	struct kb_heap_object found;
 
 	for (uint32_t i = 0; i < scan->n_places; i++) {
 		uint32_t place = scan->places[i];
@@ -47,11 +52,15 @@ static enum kb_heap_verdict find_object(struct scan *scan, const uint8_t *block,
 		if (!type || type->before != place)
 			continue;
 		verdict = kb_heap_object__read(scan->heap, type, address + place, block + place,
-					       place, size - place, size - place, object);
-		if (verdict != KB_HEAP_NO_OBJECT)
+					       place, size - place, size - place, &found);
+		if (verdict == KB_HEAP_NO_OBJECT)
+			continue;
+		best = verdict;
+		*object = found;
+		if (verdict == KB_HEAP_OBJECT)
 			break;
 	}
-	return verdict;
+	return best;
 }
 
 static void mark(const struct kb_heap *heap, uint64_t *bits, const struct kb_heap_arena *arena,

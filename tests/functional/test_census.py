@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""`keelback census`: counts that a program knows of itself, what the interpreter says of its allocator, and a target
+that notices nothing."""
+
+import json
+import os
+import re
+import signal
+import time
+
+from harness import once, per_python
+
+# A million objects of ten types. Each step begins with a byte on stdin and ends with a line on stdout; in between
+# nothing is left behind that is not counted (os.read and os.write keep nothing).
+KNOWN = """
+import gc, json, os, sys
+
+class Slots(object):
+    __slots__ = ("a", "b")
+    def __init__(self, a): self.a = a
+
+class Plain(object):
+    def __init__(self, a):
+        self.a = a
+        self.b = None
+
+def wait(text):
+    os.write(1, text + b"\\n")
+    if not os.read(0, 1):
+        sys.exit()
+
+def add(made, objects):
+    for o in objects:
+        entry = made.setdefault(type(o).__name__, [0, 0])
+        entry[0] += 1
+        entry[1] += sys.getsizeof(o)
+
+def report(name, *values):
+    # open() would do: but it leaves names of methods in the cache for them.
+    fd = os.open(os.path.join(sys.argv[1], name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    os.write(fd, json.dumps(values).encode())
+    os.close(fd)
+
+def stats():
+    saved = os.dup(2)
+    fd = os.open(os.path.join(sys.argv[1], "stats"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    os.dup2(fd, 2)
+    sys._debugmallocstats()
+    os.dup2(saved, 2)
+    os.close(fd)
+    os.close(saved)
+
+def build(n):
+    numbers = [1 << 40 | i for i in range(n)]
+    return [
+        numbers,
+        [Slots(i) for i in numbers],
+        [Plain(i) for i in numbers],
+        [(i,) for i in numbers],
+        [[i, i] for i in numbers],
+        [{"key": i} for i in numbers],
+        ["s%d" % i for i in numbers],
+        [b"b%d" % i for i in numbers],
+        [float(i) for i in numbers],
+        [set([i]) for i in numbers],
+    ]
+
+def describe(keep):
+    made = {}
+    for objects in keep:
+        add(made, objects)
+    add(made, keep)
+    add(made, [keep])
+    if sys.version_info < (3, 11):
+        # Each Plain has a dict of its own.
+        add(made, [o.__dict__ for o in keep[2]])
+    report("made", made)
+
+def step(n, name):
+    # The same each time, so that what is done for the first time (imports, caches) is done before.
+    keep = build(n)
+    describe(keep)
+    gc.collect()
+    report(name, len(gc.get_objects()))
+    gc.collect()
+    stats()
+    return keep
+
+n = int(sys.argv[2])
+keep = step(10, "warm")
+keep = None
+step(0, "empty")
+wait(b"empty")
+keep = step(n, "full")
+wait(b"full")
+keep = None
+step(0, "gone")
+wait(b"gone")
+"""
+
+
+def census(env, pid, *args):
+    [process] = json.loads(env.keelback("census", "-p", pid, "--json", *args).stdout)
+    assert process["error"] == ""
+    return process
+
+
+def by_type(process):
+    return {row["type"].split(".")[-1]: (row["objects"], row["bytes"]) for row in process["types"]}
+
+
+def start_known(env, n):
+    target = env.py.popen([env.py.script(KNOWN), env.tmp, n], stdin=-1)
+    env.wait_line(target, "empty", timeout=60)
+    return target
+
+
+def go_on(env, target, text):
+    os.write(target.stdin.fileno(), b"x")
+    env.wait_line(target, text, timeout=120)
+
+
+def said(env, name):
+    with open(os.path.join(env.tmp, name)) as file:
+        return json.load(file)
+
+
+@per_python(timeout=300)
+def test_known_heap(env):
+    """Exact for a target that sleeps: a million objects, each type's number and bytes; then none of them."""
+    target = start_known(env, 100_000)
+    before = census(env, target.pid)
+    go_on(env, target, "full")
+    after = census(env, target.pid)
+    [made] = said(env, "made")
+    was, now = by_type(before), by_type(after)
+    grown = {name: [now[name][i] - was.get(name, (0, 0))[i] for i in (0, 1)] for name in made}
+    print(f"took {after['took_ms']} ms for {after['memory']['arena_bytes'] >> 20} MB; {after['ledger']}")
+    assert grown == made, f"{grown} is not {made}"
+    assert sum(count for count, _ in made.values()) >= 1_000_000
+    tracked = said(env, "full")[0] - said(env, "empty")[0]
+    # The ten lists, and the one around them, were there when the program counted without them being filled.
+    assert after["tracked"] - before["tracked"] == tracked + 11, (before["tracked"], after["tracked"], tracked)
+    go_on(env, target, "gone")
+    left = by_type(census(env, target.pid))
+    assert {name: left[name][0] - was.get(name, (0, 0))[0] for name in made if name in left} == {
+        name: 0 for name in made if name in left
+    }
+
+
+def malloc_stats(text):
+    """What sys._debugmallocstats() says, in bytes."""
+    number = r"([\d,]+)"
+
+    def find(pattern):
+        found = re.search(pattern, text)
+        return int(found[1].replace(",", "")) if found else 0
+
+    classes = {}
+    for line in text.splitlines():
+        fields = line.replace(",", "").split()
+        if len(fields) == 5 and all(field.isdigit() for field in fields):
+            _, size, pools, used, free = map(int, fields)
+            classes[size] = (pools, used, free)
+    return {
+        "arena_bytes": find(rf"arenas \* \d+ bytes/arena\s+=\s+{number}"),
+        "used": find(rf"bytes in allocated blocks\s+=\s+{number}"),
+        "free_bytes": find(rf"bytes in available blocks\s+=\s+{number}"),
+        "empty_bytes": find(rf"unused pools \* \d+ bytes\s+=\s+{number}"),
+        "header_bytes": find(rf"bytes lost to pool headers\s+=\s+{number}"),
+        "waste_bytes": find(rf"bytes lost to quantization\s+=\s+{number}"),
+        "alignment_bytes": find(rf"bytes lost to arena alignment\s+=\s+{number}"),
+        "classes": classes,
+    }
+
+
+@per_python(timeout=300)
+def test_as_debugmallocstats(env):
+    """Arenas, blocks in use and free, empty pools: what the interpreter says of its allocator itself."""
+    target = start_known(env, 20_000)
+    go_on(env, target, "full")
+    process = census(env, target.pid)
+    with open(os.path.join(env.tmp, "stats")) as file:
+        wanted = malloc_stats(file.read())
+    memory = process["memory"]
+    memory["used"] = memory["object_bytes"] + memory["table_bytes"] + memory["other_bytes"]
+    parts = ("used", "free_bytes", "empty_bytes", "header_bytes", "waste_bytes", "alignment_bytes")
+    assert memory["arena_bytes"] == wanted["arena_bytes"] == sum(memory[name] for name in parts)
+    print({name: (memory[name], wanted[name]) for name in parts})
+    for name in parts:
+        # Of all arenas; what is compared of is of two moments.
+        assert abs(memory[name] - wanted[name]) <= 0.002 * memory["arena_bytes"], name
+    for row in process["blocks"]:
+        pools, used, free = wanted["classes"].get(row["block_bytes"], (0, 0, 0))
+        of_census = row["objects"] + row["tables"] + row["others"]
+        assert abs(of_census - used) <= 10 + used // 1000, (row, used)
+        assert abs(row["pools"] - pools) <= 1, (row, pools)
+    ledger = process["ledger"]
+    assert ledger["pools_good"] > 0 and not any(ledger[f"pools_{what}"] for what in ("torn", "bad", "unreadable"))
+    # What nobody owns is little: code's instructions and tables, buffers, dead objects that are kept.
+    assert memory["other_bytes"] < 0.05 * memory["used"], memory
