@@ -246,7 +246,7 @@ struct kb_error *kb_heap__scan(struct kb_heap *heap)
 	for (uint32_t i = 0; i < heap->space.n_arenas && ready; i++)
 		ready = prepare(heap, &heap->space.arenas[i]);
 	for (uint32_t i = 0; i < heap->space.n_arenas && ready; i++) {
-		scan->arena = &heap->space.arenas[i];
+		scan->arena = heap->space.last = &heap->space.arenas[i];
 		scan_arena(scan);
 	}
 	heap->empty_bytes = (heap->n_empty + heap->n_virgin) * heap->geometry.pool_bytes;

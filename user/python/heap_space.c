@@ -116,16 +116,15 @@ static int by_address(const void *a, const void *b)
 	return (x->address > y->address) - (x->address < y->address);
 }
 
-static void mark_arena(struct kb_heap_space *space, const struct kb_heap_arena *arena)
+/* Arenas that lie next to each other. */
+static void mark_run(struct kb_heap_space *space, uint64_t start, uint64_t end)
 {
-	uint64_t end = arena->address + space->arena_bytes;
-
-	for (uint64_t at = arena->address & ~(GRAIN - 1); at < end; at += GRAIN) {
+	for (uint64_t at = start & ~(GRAIN - 1); at < end; at += GRAIN) {
 		uint8_t *where = grain(space, at, false);
 
 		if (where)
-			*where = at >= arena->address && at + GRAIN <= end ? KB_HEAP_IN_ARENA
-									   : KB_HEAP_MIXED;
+			*where =
+				at >= start && at + GRAIN <= end ? KB_HEAP_IN_ARENA : KB_HEAP_MIXED;
 	}
 }
 
@@ -145,14 +144,24 @@ void kb_heap_space__add_arenas(struct kb_heap_space *space)
 		space->arenas[n++] = *arena;
 	}
 	space->n_arenas = n;
-	for (uint32_t i = 0; i < n; i++)
-		mark_arena(space, &space->arenas[i]);
+	for (uint32_t i = 0, first = 0; i < n; i++) {
+		uint64_t end = space->arenas[i].address + space->arena_bytes;
+
+		if (i + 1 < n && space->arenas[i + 1].address == end)
+			continue;
+		mark_run(space, space->arenas[first].address, end);
+		first = i + 1;
+	}
 }
 
 struct kb_heap_arena *kb_heap_space__arena(const struct kb_heap_space *space, uint64_t address)
 {
 	uint32_t low = 0, high = space->n_arenas;
+	struct kb_heap_arena *last = space->last;
 
+	/* What belongs together is often in one. */
+	if (last && address - last->address < space->arena_bytes)
+		return last;
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 

@@ -49,8 +49,9 @@ struct kb_heap_space {
 	bool cut;		      /* there is more than is looked at */
 	struct kb_heap_arena *arenas; /* ascending */
 	uint32_t n_arenas, capacity;
-	uint64_t arena_bytes; /* of one */
-	uint16_t *top;	      /* table of each 4 GB, counted from 1; 0: none */
+	struct kb_heap_arena *last; /* asked for most likely */
+	uint64_t arena_bytes;	    /* of one */
+	uint16_t *top;		    /* table of each 4 GB, counted from 1; 0: none */
 	uint8_t *tables;
 	uint32_t n_tables;
 };

@@ -17,7 +17,11 @@ struct waiting {
 	uint64_t address, bytes, length, values;
 };
 
+#define SHARED 64 /* tables that are remembered: the instances of a class have one */
+
 struct kb_heap_keys {
+	uint64_t shared[SHARED];
+	uint8_t shared_heads[SHARED][HEAD_BYTES];
 	uint32_t n;
 	struct waiting waiting[BATCH];
 	uint64_t addresses[BATCH];
@@ -166,6 +170,19 @@ struct kb_error *kb_heap_keys__create(struct kb_heap_keys **keys)
 	return *keys ? NULL : kb_error__no_memory();
 }
 
+static uint32_t shared_slot(uint64_t address)
+{
+	return (address >> 4 ^ address >> 10) % SHARED;
+}
+
+static void remember(struct kb_heap_keys *keys, uint64_t address, const uint8_t *head)
+{
+	uint32_t slot = shared_slot(address);
+
+	keys->shared[slot] = address;
+	memcpy(keys->shared_heads[slot], head, HEAD_BYTES);
+}
+
 void kb_heap_keys__flush(struct kb_heap *heap)
 {
 	struct kb_heap_keys *keys = heap->keys;
@@ -178,6 +195,8 @@ void kb_heap_keys__flush(struct kb_heap *heap)
 
 		if (keys->readable[i]) {
 			settle(heap, dict, keys->addresses[i], keys->heads + i * HEAD_BYTES);
+			if (dict->values)
+				remember(keys, keys->addresses[i], keys->heads + i * HEAD_BYTES);
 			continue;
 		}
 		heap->notes[KB_HEAP_KEYS_UNREADABLE]++;
@@ -188,22 +207,33 @@ void kb_heap_keys__flush(struct kb_heap *heap)
 
 /* ---------------------------------------------------------------- objects */
 
-void kb_heap__count(struct kb_heap *heap, const struct kb_heap_object *object)
+static void count_dict(struct kb_heap *heap, const struct kb_heap_object *object)
 {
 	struct kb_heap_keys *keys = heap->keys;
+	struct waiting dict = { object->type, object->address, object->bytes, object->length,
+				object->values };
+	uint32_t slot = shared_slot(object->keys);
 
+	if (object->values && keys->shared[slot] == object->keys) {
+		settle(heap, &dict, object->keys, keys->shared_heads[slot]);
+		return;
+	}
+	keys->waiting[keys->n] = dict;
+	keys->addresses[keys->n++] = object->keys;
+	if (keys->n == BATCH)
+		kb_heap_keys__flush(heap);
+}
+
+void kb_heap__count(struct kb_heap *heap, const struct kb_heap_object *object)
+{
 	object->type->objects++;
 	object->type->bytes += object->bytes;
 	heap->n_tracked += object->tracked;
 	claim(heap, object->table.address, object->table.bytes, object->table.pointers);
-	if (!object->keys) {
-		claim(heap, object->values, sizeof(uint64_t), false);
-		add_largest(heap, object->type, object->address, object->length, object->bytes);
+	if (object->keys) {
+		count_dict(heap, object);
 		return;
 	}
-	keys->waiting[keys->n] = (struct waiting){ object->type, object->address, object->bytes,
-						   object->length, object->values };
-	keys->addresses[keys->n++] = object->keys;
-	if (keys->n == BATCH)
-		kb_heap_keys__flush(heap);
+	claim(heap, object->values, sizeof(uint64_t), false);
+	add_largest(heap, object->type, object->address, object->length, object->bytes);
 }
