@@ -199,3 +199,64 @@ def test_as_debugmallocstats(env):
     assert ledger["pools_good"] > 0 and not any(ledger[f"pools_{what}"] for what in ("torn", "bad", "unreadable"))
     # What nobody owns is little: code's instructions and tables, buffers, dead objects that are kept.
     assert memory["other_bytes"] < 0.05 * memory["used"], memory
+
+
+# Objects beyond what Python's allocator has blocks for, each kind held in another way.
+LARGE = KNOWN[: KNOWN.index("def build(n)")] + """
+import array, collections
+
+class Holder(object):
+    pass
+
+def described(objects):
+    made = {}
+    add(made, objects)
+    report("made", made)
+
+def hold(n):
+    holder = Holder()
+    holder.text = "x" * 100001
+    local = b"l" * 3000001
+    words = ["%d" % i + "w" * 5000 for i in range(n)]
+    wide = [u"\\u4f60" * (1000 + i) for i in range(n)]
+    queue = collections.deque(b"%d" % i + b"q" * 1000 for i in range(n))
+    order = collections.OrderedDict((i, b"%d" % i + b"o" * 2000) for i in range(n))
+    members = set(b"%d" % i + b"s" * 700 for i in range(n))
+    numbers = [3 ** (5000 + i) for i in range(n)]
+    tuples = [tuple([None] * (100 + i)) for i in range(n)]
+    nested = ((((["deep" * (n * 10)],),),),)
+    data = [bytearray(b"d" * 100000), array.array("d", [0.0] * 100000)]
+    table = dict((float(i), None) for i in range(50000))
+    described(
+        [holder.text, local] + words + wide + list(queue) + list(order.values()) + list(members) + numbers + tuples
+        + [nested[0][0][0][0][0]] + data
+    )
+    wait(b"full")
+
+n = int(sys.argv[2])
+wait(b"empty")
+hold(n)
+"""
+
+
+@per_python
+def test_large_objects(env):
+    """In attributes, locals of a running function, lists, dicts, sets and blocks of C code; the largest ones listed."""
+    target = env.py.popen([env.py.script(LARGE), env.tmp, 100], stdin=-1)
+    env.wait_line(target, "empty", timeout=60)
+    before = by_type(census(env, target.pid))
+    go_on(env, target, "full")
+    process = census(env, target.pid, "--largest", 6)
+    after = by_type(process)
+    [made] = said(env, "made")
+    print(process["memory"], process["ledger"])
+    for name, (count, size) in made.items():
+        grown = [after[name][i] - before.get(name, (0, 0))[i] for i in (0, 1)]
+        # Small ones come and go; of the large ones none is missing, and none is there twice.
+        assert abs(grown[0] - count) <= 10 and abs(grown[1] - size) < 5_000, (name, grown, count, size)
+    largest = [(row["type"], row["length"]) for row in process["largest"]]
+    # The dict of 50,000 is as large as its table, which is not the same in all versions.
+    assert largest[0] in [("bytes", 3_000_001), ("dict", 50_000)], largest
+    for wanted in ("bytes", 3_000_001), ("dict", 50_000), ("array.array", 100_000), ("bytearray", 100_000):
+        assert wanted in largest, largest
+    assert ("str", 100_001) in largest, largest

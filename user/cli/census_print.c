@@ -89,11 +89,17 @@ static void print_row(FILE *stream, const char *text, uint64_t n, uint64_t bytes
 		text);
 }
 
-static void print_memory(const struct kb_census_process *process, FILE *stream)
+static void print_memory(const struct kb_census_memory *memory, FILE *stream)
 {
-	const struct kb_census_memory *memory = &process->memory;
-
 	fprintf(stream, "\n%15s %17s  memory\n", "number", "bytes");
+	if (!memory->n_arenas) {
+		/* PYTHONMALLOC=malloc. */
+		print_row(stream, "objects, of the C library", memory->n_large,
+			  memory->large_bytes);
+		print_row(stream, "items, keys and data of objects", memory->n_large_tables,
+			  memory->large_table_bytes);
+		return;
+	}
 	print_row(stream, "arenas of Python's allocator", memory->n_arenas, memory->arena_bytes);
 	print_row(stream, "  objects", 0, memory->object_bytes);
 	print_row(stream, "  items, keys and values of objects", 0, memory->table_bytes);
@@ -106,6 +112,10 @@ static void print_memory(const struct kb_census_process *process, FILE *stream)
 		  memory->large_bytes);
 	print_row(stream, "items, keys and data beyond 512 bytes", memory->n_large_tables,
 		  memory->large_table_bytes);
+}
+
+static void print_resident(const struct kb_census_memory *memory, FILE *stream)
+{
 	print_row(stream, "resident, without files", 0, memory->rss_anonymous);
 	print_row(stream, "resident", 0, memory->rss);
 	if (memory->swap)
@@ -185,7 +195,8 @@ struct kb_error *kb_census_print__text(const struct kb_census *census,
 		first = false;
 		print_heading(process, stream);
 		KB_TRY(print_types(census, i, view, stream));
-		print_memory(process, stream);
+		print_memory(&process->memory, stream);
+		print_resident(&process->memory, stream);
 		if (view->classes)
 			print_classes(census, i, stream);
 		print_largest(census, i, stream);

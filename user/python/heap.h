@@ -74,6 +74,7 @@ struct kb_heap {
 	struct kb_heap_space space;
 	struct kb_heap_geometry geometry;
 	struct kb_heap_types types;
+	bool debug; /* PYTHONMALLOC=debug: see heap_scan.c */
 	uint64_t image_start, image_end; /* the interpreter's own data: its static objects */
 	struct kb_heap_keys *keys;
 	struct kb_heap_large *large;

@@ -179,7 +179,8 @@ static void look_at(struct kb_heap *heap, uint64_t address, const uint8_t *at, u
 		kb_heap_types__at(heap, u64(at + heap->remote->layout->object_type));
 	const struct kb_heap_range *range = kb_heap_space__range(&heap->space, address);
 	struct kb_heap_object object;
-	uint64_t least = heap->n_arenas ? KB_HEAP_BLOCK_MAX : 0;
+	/* What debug hooks add counts for the limit, too. */
+	uint64_t least = !heap->n_arenas ? 0 : KB_HEAP_BLOCK_MAX - (heap->debug ? 32 : 0);
 
 	if (!range)
 		return;

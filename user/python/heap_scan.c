@@ -30,6 +30,20 @@ static uint64_t u64(const uint8_t *bytes)
 
 /* ---------------------------------------------------------------- blocks */
 
+/* PYTHONMALLOC=debug, -X dev: before what is allocated are its size and what it is for with seven
+ * bytes FORBIDDENBYTE, behind it are eight more (Objects/obmalloc.c; another byte up to 3.7). */
+#define DEBUG_BEFORE 16
+#define DEBUG_AFTER  8
+#define DEBUG_BYTES  0xFDFDFDFDFDFDFDull
+#define DEBUG_OLD    0xFBFBFBFBFBFBFBull
+
+static bool has_debug_hook(const uint8_t *block)
+{
+	uint64_t mark = u64(block + 8) >> 8;
+
+	return mark == DEBUG_BYTES || mark == DEBUG_OLD;
+}
+
 /*
  * The object in a block, if there is one. Links of the collector may look like a freed object of a
  * type (up to 3.7 they have what was in the block before), so that only counts when nothing else
@@ -39,17 +53,22 @@ static enum kb_heap_verdict find_object(struct scan *scan, const uint8_t *block,
 					uint32_t size, struct kb_heap_object *object)
 {
 	enum kb_heap_verdict verdict, best = KB_HEAP_NO_OBJECT;
-	uint32_t type_at = scan->heap->remote->layout->object_type;
+	uint32_t type_at = scan->heap->remote->layout->object_type, skipped = 0;
 	struct kb_heap_object found;
 
+	if (has_debug_hook(block)) {
+		scan->heap->debug = true;
+		skipped = DEBUG_BEFORE;
+		size -= size > DEBUG_AFTER ? DEBUG_AFTER : 0;
+	}
 	for (uint32_t i = 0; i < scan->n_places; i++) {
-		uint32_t place = scan->places[i];
+		uint32_t place = scan->places[i] + skipped;
 		struct kb_heap_type *type;
 
 		if (place + type_at + 8 > size)
 			break;
 		type = kb_heap_types__at(scan->heap, u64(block + place + type_at));
-		if (!type || type->before != place)
+		if (!type || type->before != scan->places[i])
 			continue;
 		verdict = kb_heap_object__read(scan->heap, type, address + place, block + place,
 					       place, size - place, size - place, &found);
@@ -278,8 +297,13 @@ static void take_back(struct scan *scan, uint64_t address, uint32_t size)
 static bool has_table(const struct scan *scan, uint64_t bit, uint32_t size)
 {
 	unsigned int minor = scan->heap->remote->layout->version_minor;
-	uint32_t n = minor == 11 || minor == 12 ? size / scan->heap->geometry.alignment : 1;
+	uint32_t alignment = scan->heap->geometry.alignment;
+	uint32_t n = minor == 11 || minor == 12 ? size / alignment : 1;
 
+	if (scan->heap->debug && size > DEBUG_BEFORE) {
+		bit += DEBUG_BEFORE / alignment;
+		n = n > 1 ? n - DEBUG_BEFORE / alignment : n;
+	}
 	for (uint64_t end = bit + n; bit < end; bit++) {
 		if (scan->arena->tables[bit / 64] >> bit % 64 & 1)
 			return true;
