@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 from harness import once, per_python
 
@@ -260,3 +261,251 @@ def test_large_objects(env):
     for wanted in ("bytes", 3_000_001), ("dict", 50_000), ("array.array", 100_000), ("bytearray", 100_000):
         assert wanted in largest, largest
     assert ("str", 100_001) in largest, largest
+
+
+# A million objects that stay, and threads that make and drop others of the same sizes all the time.
+BUSY = """
+import os, sys, threading
+
+class Slots(object):
+    __slots__ = ("a", "b")
+    def __init__(self, a): self.a = a
+
+class Churn(object):
+    def __init__(self, a): self.a = a
+
+n = int(sys.argv[1])
+keep = [
+    [Slots(None) for i in range(n)],
+    [(i, None) for i in range(n)],
+    [[i] for i in range(n)],
+    [{"key": i} for i in range(n)],
+    [float(i) for i in range(n)],
+    [set([i]) for i in range(n)],
+    ["s%d" % i for i in range(n)],
+]
+rounds = 0
+
+def churn():
+    global rounds
+    while True:
+        made = [Churn((i, None)) for i in range(100)] + [{"key": float(i)} for i in range(100)]
+        made += [set([i]) for i in range(100)] + ["t%d" % i for i in range(100)] + [[i] for i in range(100)]
+        rounds += 1
+
+for i in range(2):
+    threading.Thread(target=churn, daemon=True).start()
+os.write(1, b"ready\\n")
+sys.stdin.readline()
+os.write(1, b"rounds %d\\n" % rounds)
+"""
+
+
+@per_python(timeout=300)
+def test_busy(env):
+    """Within a hundredth for a target that allocates and frees without a pause."""
+    n = 60_000
+    target = env.py.popen([env.py.script(BUSY), n], stdin=-1)
+    env.wait_line(target, "ready", timeout=60)
+    for _ in range(3):
+        process = census(env, target.pid)
+        types = by_type(process)
+        print(types["Churn"], process["ledger"], process["took_ms"])
+        for name in "Slots", "tuple", "list", "dict", "float", "set", "str":
+            # What is there beside: the interpreter's own (some thousands), and what the threads are at.
+            extra = types[name][0] - n
+            assert -n // 100 <= extra <= n // 100 + 12_000, (name, types[name])
+        assert types["Slots"][0] == n
+    target.stdin.write("\n")
+    target.stdin.flush()
+    assert int(env.wait_line(target, "rounds").split()[1]) > 10
+
+
+# Leaves the wait only with a message; counts interrupted calls.
+IN_EPOLL = """
+import ctypes, os, select, sys
+libc = ctypes.CDLL(None, use_errno=True)
+read, write = os.pipe()
+epoll = select.epoll()
+epoll.register(sys.stdin.fileno(), select.EPOLLIN)
+keep = [(i, [i]) for i in range(100000)]
+os.write(1, b"ready\\n")
+interrupted = 0
+while libc.epoll_wait(epoll.fileno(), ctypes.create_string_buffer(64), 1, -1) < 0:
+    interrupted += 1
+os.write(1, b"interrupted %d\\n" % interrupted)
+"""
+
+
+@per_python
+def test_never_stopped(env):
+    """A target in epoll_wait is never interrupted, and has not run at all."""
+    target = env.py.popen([env.py.script(IN_EPOLL)], stdin=-1)
+    env.wait_line(target, "ready")
+
+    def switches():
+        return re.findall(r"ctxt_switches:\s*(\d+)", Path(f"/proc/{target.pid}/status").read_text())
+
+    before = None
+    while before != switches():  # until it has gone to sleep
+        before = switches()
+        time.sleep(0.3)
+    for _ in range(5):
+        assert by_type(census(env, target.pid))["tuple"][0] >= 100_000
+    assert switches() == before
+    target.stdin.write("\n")
+    target.stdin.flush()
+    assert env.wait_line(target, "interrupted").split() == ["interrupted", "0"]
+
+
+LEAK = """
+import os, sys, time
+
+class Session(object):
+    def __init__(self, i):
+        self.number = i
+        self.seen = [i]
+
+class Request(object):
+    def __init__(self, i): self.i = i
+
+sessions = {}
+
+def handle(i):
+    request = Request(i)
+    sessions[i] = Session(i)
+    return [request, str(i)]
+
+os.write(1, b"ready\\n")
+i = 0
+while True:
+    for _ in range(50):
+        handle(1 << 40 | i)
+        i += 1
+    time.sleep(.005)
+"""
+
+
+@per_python
+def test_leak_is_named(env):
+    """--every: what grows is on top, what comes and goes is not there."""
+    target = env.py.popen([env.py.script(LEAK)])
+    env.wait_line(target, "ready")
+    done = env.keelback("census", "-p", target.pid, "--every", "0.7", "-d", "2.5", "--limit", 6)
+    first, *rounds = re.split(r"\n[\d.]+ s\n", done.stdout)
+    assert "the largest objects" in first and len(rounds) >= 2, done.stdout
+    rows = [line.split() for line in rounds[-1].splitlines() if re.match(r" +\d.*[+-]", line)]
+    grown = {row[-1].split(".")[-1]: [int(cell.replace(",", "")) for cell in row[:-1]] for row in rows}
+    assert "Session" in grown and "Request" not in grown, rounds[-1]
+    objects, since_last, since_start, bytes_last, bytes_start = grown["Session"]
+    assert 0 < since_last < since_start < objects and 0 < bytes_last < bytes_start, rounds[-1]
+    # The same as JSON: a line for each.
+    done = env.keelback("census", "-p", target.pid, "--every", "0.5", "-d", "1.2", "--json")
+    counts = [by_type(json.loads(line)[0])["Session"][0] for line in done.stdout.splitlines()]
+    assert len(counts) >= 2 and counts == sorted(counts) and counts[0] < counts[-1], counts
+
+
+@per_python(where=lambda py: py.version < (3, 14))
+def test_interrupt(env):
+    """Without -d, Ctrl-C ends it, with status 0; a target that ends does so, too."""
+    target = env.py.popen([env.py.script(LEAK)])
+    env.wait_line(target, "ready")
+    watching = env.popen("census", "-p", target.pid, "--every", "0.3")
+    env.wait_line(watching, "since start")
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(20) == 0
+    watching = env.popen("census", "-p", target.pid, "--every", "0.3")
+    env.wait_line(watching, "since start")
+    target.kill()
+    assert watching.wait(20) == 0
+
+
+SUB_INTERPRETER = """
+import os, sys
+try:
+    import _xxsubinterpreters as interpreters
+except ImportError:
+    import _interpreters as interpreters
+numbers = [float(i) for i in range(1000)]
+os.write(1, b"empty\\n")
+os.read(0, 1)
+sub = interpreters.create()
+text = "numbers = [float(i) for i in range(50000)]; things = [{'key': i, 'own': [i]} for i in range(30000)]"
+getattr(interpreters, "exec", interpreters.run_string)(sub, text)
+os.write(1, b"full\\n")
+os.read(0, 1)
+"""
+
+
+@per_python(where=lambda py: py.version >= (3, 8))
+def test_sub_interpreters(env):
+    """From 3.12 they have an allocator of their own."""
+    target = env.py.popen([env.py.script(SUB_INTERPRETER)], stdin=-1)
+    env.wait_line(target, "empty")
+    before = by_type(census(env, target.pid))
+    go_on(env, target, "full")
+    after = by_type(census(env, target.pid))
+    for name, wanted in ("float", 50_000), ("dict", 30_000), ("list", 30_000):
+        extra = after[name][0] - before[name][0] - wanted
+        # The new interpreter's modules.
+        assert 0 <= extra < 3_000, (name, extra)
+
+
+ALLOCATED = """
+import os
+class Point(object):
+    def __init__(self, x): self.x = x
+points = [Point(float(i)) for i in range(20000)]
+table = dict((float(i) + .5, "t%d" % i) for i in range(20000))
+os.write(1, b"ready\\n")
+os.read(0, 1)
+"""
+
+
+@per_python
+def test_other_allocators(env):
+    """PYTHONMALLOC: without Python's allocator objects are found by what points to them; debug hooks are seen through."""
+    for allocator in "malloc", "debug", "malloc_debug":
+        environment = {**os.environ, "PYTHONMALLOC": allocator}
+        target = env.py.popen([env.py.script(ALLOCATED)], env=environment, stdin=-1)
+        env.wait_line(target, "ready", timeout=60)
+        process = census(env, target.pid)
+        types = by_type(process)
+        assert types["Point"][0] == 20_000, (allocator, types["Point"])
+        assert 40_000 <= types["float"][0] < 40_100, (allocator, types["float"])
+        assert 20_000 <= types["str"][0] < 40_000, (allocator, types["str"])
+        assert (process["memory"]["arenas"] > 0) == (allocator == "debug" and env.py.version > (3, 6)), allocator
+        target.kill()
+
+
+@once
+def test_refused(env):
+    """What is no Python, what has ended, and wrong options: one line and a status."""
+    for args, status, text in (
+        (["-p", "1"], 4, "process 1"),
+        (["-p", "4194303"], 2, "no process with PID 4194303"),
+        ([], 2, "no target"),
+        (["-p", "1", "-d", "3"], 2, "--every"),
+        (["-p", "1", "--largest", "0"], 2, "--largest"),
+        (["-p", "1", "--sort", "name"], 2, "none of bytes, objects"),
+        (["-p", "1", "--every", "0"], 2, "--every"),
+    ):
+        done = env.keelback("census", *args, check=False)
+        assert done.returncode == status and done.stdout == "", (args, done.returncode, done.stderr)
+        assert text in done.stderr and done.stderr.count("\n") == 1, (args, done.stderr)
+
+
+@once
+def test_several(env):
+    """Several targets: those that can be read are there, the others are named."""
+    python = env.pythons[0]
+    targets = [python.popen([python.script("import time; print('ready', flush=True); time.sleep(600)")]) for _ in "ab"]
+    for target in targets:
+        env.wait_line(target, "ready")
+    pids = ",".join(str(target.pid) for target in targets)
+    done = env.keelback("census", "-p", pids + ",1", "--json")
+    processes = json.loads(done.stdout)
+    assert [process["error"] == "" for process in processes].count(True) == 2
+    assert "process 1" in done.stderr
+    text = env.keelback("census", "-p", pids, "--classes", "--sort", "objects", "--limit", 3).stdout
+    assert text.count("Process ") == 2 and text.count("Ledger: ") == 2 and text.count("% used") == 2

@@ -111,6 +111,11 @@ void kb_heap__free(struct kb_heap *heap);
 
 /* ---------------------------------------------------------------- its parts */
 
+/* With PYTHONMALLOC=debug, in the seven upper bytes of the word before what is allocated: FORBIDDENBYTE, up to 3.7
+ * and later. */
+#define KB_HEAP_OLD_DEBUG_BYTES 0xFBFBFBFBFBFBFBull
+#define KB_HEAP_DEBUG_BYTES	0xFDFDFDFDFDFDFDull
+
 /* Finds the arenas of all interpreters, and the geometry. None: the process does not use pymalloc.
  */
 struct kb_error *kb_heap__find_arenas(struct kb_heap *heap, const struct kb_maps *maps,

@@ -27,9 +27,12 @@
 #define RECENT 8192
 
 /* Before a chunk's memory: its size with three flags (glibc, malloc/malloc.c). */
-#define CHUNK_HEADER 8
-#define CHUNK_FLAGS  7ull
-#define CHUNK_MAX    (64ull << 20)
+#define CHUNK_HEADER	      8
+#define CHUNK_FLAGS	      7ull
+#define CHUNK_PREVIOUS_IN_USE 1ull
+#define CHUNK_MAPPED	      2ull
+#define CHUNK_LEAST	      32
+#define CHUNK_MAX	      (64ull << 20)
 
 struct region {
 	uint64_t address, bytes;
@@ -41,7 +44,7 @@ struct kb_heap_large {
 	uint32_t n_places, done_places, capacity;
 	struct region *regions;
 	uint32_t n_regions, done_regions, regions_capacity;
-	uint64_t searched; /* bytes */
+	uint64_t searched, guessed; /* bytes */
 	uint64_t recent[RECENT];
 	uint8_t windows[BATCH * WINDOW];
 	uint8_t piece[PIECE];
@@ -126,7 +129,7 @@ void kb_heap_large__search(struct kb_heap *heap, uint64_t address, uint64_t byte
 	struct region *grown;
 
 	/* Tables that overlap, or have no end, would be searched forever. */
-	if (bytes > 2 * heap->space.bytes - large->searched) {
+	if (bytes > 4 * heap->space.bytes - large->searched) {
 		heap->notes[KB_HEAP_TABLES_LIMIT] += bytes;
 		return;
 	}
@@ -161,15 +164,35 @@ void kb_heap_large__table(struct kb_heap *heap, uint64_t address, uint64_t bytes
 
 /* ---------------------------------------------------------------- places */
 
-/* A chunk of the C library's allocator that is no object. */
+/* Is the word before a chunk's end that of a next one, which says that this one is in use? Chunks
+ * with a mapping of their own have none. */
+static bool ends(struct kb_heap *heap, uint64_t chunk, uint64_t word)
+{
+	uint64_t size = word & ~CHUNK_FLAGS, next;
+
+	if (word & CHUNK_MAPPED)
+		return !(chunk % PAGE) && !(size % PAGE);
+	return kb_pages__read_u64(heap->remote->pages, chunk + size + CHUNK_HEADER, &next) &&
+	       next & CHUNK_PREVIOUS_IN_USE && (next & ~CHUNK_FLAGS) % 16 == 0;
+}
+
+/* Memory of C code: a chunk of the C library's allocator, or one with debug hooks, whose size is
+ * big-endian before the mark that heap_scan.c knows. */
 static void search_chunk(struct kb_heap *heap, uint64_t address, const uint8_t *at)
 {
 	const struct kb_heap_range *range = kb_heap_space__range(&heap->space, address);
-	uint64_t size = u64(at - CHUNK_HEADER) & ~CHUNK_FLAGS;
+	uint64_t word = u64(at - CHUNK_HEADER), size = word & ~CHUNK_FLAGS;
 
-	if (range && size >= 32 && !(size % 16) && size <= CHUNK_MAX &&
-	    size - CHUNK_HEADER <= range->end - address)
-		kb_heap_large__search(heap, address, size - CHUNK_HEADER);
+	if (word >> 8 == KB_HEAP_DEBUG_BYTES || word >> 8 == KB_HEAP_OLD_DEBUG_BYTES)
+		size = __builtin_bswap64(u64(at - 2 * CHUNK_HEADER)) + CHUNK_HEADER;
+	else if (size % 16 || size < CHUNK_LEAST || !ends(heap, address - 2 * CHUNK_HEADER, word))
+		return;
+	/* What is guessed may not use up what tables of objects need. */
+	if (!range || size > CHUNK_MAX || size - CHUNK_HEADER > range->end - address ||
+	    size > heap->space.bytes - heap->large->guessed)
+		return;
+	heap->large->guessed += size;
+	kb_heap_large__search(heap, address, size - CHUNK_HEADER);
 }
 
 /* before: bytes of the window before the place, the rest of it lies behind. */
@@ -196,7 +219,7 @@ static void look_at(struct kb_heap *heap, uint64_t address, const uint8_t *at, u
 					      object.body + type->before);
 		return;
 	}
-	if (before >= CHUNK_HEADER)
+	if (before >= 2 * CHUNK_HEADER)
 		search_chunk(heap, address, at);
 }
 

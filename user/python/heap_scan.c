@@ -31,17 +31,15 @@ static uint64_t u64(const uint8_t *bytes)
 /* ---------------------------------------------------------------- blocks */
 
 /* PYTHONMALLOC=debug, -X dev: before what is allocated are its size and what it is for with seven
- * bytes FORBIDDENBYTE, behind it are eight more (Objects/obmalloc.c; another byte up to 3.7). */
+ * bytes FORBIDDENBYTE, behind it are eight more (Objects/obmalloc.c). */
 #define DEBUG_BEFORE 16
 #define DEBUG_AFTER  8
-#define DEBUG_BYTES  0xFDFDFDFDFDFDFDull
-#define DEBUG_OLD    0xFBFBFBFBFBFBFBull
 
 static bool has_debug_hook(const uint8_t *block)
 {
 	uint64_t mark = u64(block + 8) >> 8;
 
-	return mark == DEBUG_BYTES || mark == DEBUG_OLD;
+	return mark == KB_HEAP_DEBUG_BYTES || mark == KB_HEAP_OLD_DEBUG_BYTES;
 }
 
 /*

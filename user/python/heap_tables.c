@@ -207,6 +207,18 @@ void kb_heap_keys__flush(struct kb_heap *heap)
 
 /* ---------------------------------------------------------------- objects */
 
+/* Of an instance of 3.11 and 3.12: SHARED_KEYS_MAX_SIZE at most, in a block, or without pymalloc
+ * anywhere. */
+#define VALUES_BYTES (30 * 8)
+
+static void claim_values(struct kb_heap *heap, uint64_t address)
+{
+	if (address && kb_heap_space__where(&heap->space, address) == KB_HEAP_OUTSIDE)
+		kb_heap_large__search(heap, address, VALUES_BYTES);
+	else
+		claim(heap, address, VALUES_BYTES, false);
+}
+
 static void count_dict(struct kb_heap *heap, const struct kb_heap_object *object)
 {
 	struct kb_heap_keys *keys = heap->keys;
@@ -234,6 +246,6 @@ void kb_heap__count(struct kb_heap *heap, const struct kb_heap_object *object)
 		count_dict(heap, object);
 		return;
 	}
-	claim(heap, object->values, sizeof(uint64_t), false);
+	claim_values(heap, object->values);
 	add_largest(heap, object->type, object->address, object->length, object->bytes);
 }
