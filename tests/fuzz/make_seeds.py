@@ -135,9 +135,24 @@ def remote_seeds():
         yield bytes([minor]) + struct.pack("<2048Q", *words)
 
 
+def census_seeds():
+    """Objects of each type in blocks of 64 bytes (of 32 with steps of 8), and one outside that words point to."""
+    for minor in range(6, 16):
+        before = 4 if minor < 8 else 2
+        placed = {}
+        for i in range(48):
+            at = (48 + i * 64) // 8 + (before if i % 2 else 0)
+            words = [1, 0xA << 60 | i % 16, i % 5, 0xC << 60 | 1024 + i * 8, 0xC << 60 | 1536 + i * 8, i, 7, 0]
+            placed.update({at + j: word for j, word in enumerate(words[: 8 - (before if i % 2 else 0)])})
+        items = [(position << 1, word) for position, word in placed.items()]
+        items += [((1024 + i) << 1 | 1, word) for i, word in enumerate([1, 0xA << 60 | 5, 200, 0xB << 60 | 10])]
+        yield bytes([minor - 6, 3, 7]) + b"".join(struct.pack("<HQ", at, word) for at, word in items)
+
+
 def main():
     makers = {"linetable": linetable_seeds, "recording": recording_seeds}
     makers.update(pstats=pstats_seeds, unwind=unwind_seeds, remote=remote_seeds)
+    makers.update(unwind=unwind_seeds, remote=remote_seeds, census=census_seeds)
     if len(sys.argv) != 3 or sys.argv[1] not in makers:
         sys.exit(__doc__)
     directory = Path(sys.argv[2])

@@ -34,7 +34,7 @@ static struct kb_error *fill_types(struct kb_census *census, struct kb_census_da
 	if (!types)
 		return kb_error__no_memory();
 	for (uint32_t i = 0; i < heap->types.n; i++) {
-		const struct kb_heap_type *type = &heap->types.types[i];
+		const struct kb_heap_type *type = heap->types.types[i];
 
 		if (!type->objects && !type->kept)
 			continue;

@@ -52,20 +52,14 @@ static int by_bytes(const void *a, const void *b)
 	return (x->address > y->address) - (x->address < y->address);
 }
 
-static struct kb_error *read_all(struct kb_heap *heap, const struct kb_interpreter *interp)
+static struct kb_error *read_all(struct kb_heap *heap, const struct kb_interpreter *interp,
+				 const struct kb_maps *maps)
 {
-	struct kb_maps maps;
-	struct kb_error *err;
-
 	KB_TRY(kb_heap_types__create(heap->remote, &heap->types));
 	KB_TRY(kb_heap_keys__create(&heap->keys));
 	KB_TRY(kb_heap_large__create(heap));
-	KB_TRY(kb_maps__read(heap->remote->pid, &maps));
-	err = kb_heap_space__create(&maps, &heap->space);
-	if (!err)
-		err = kb_heap__find_arenas(heap, &maps, interp);
-	kb_maps__free(&maps);
-	KB_TRY(err);
+	KB_TRY(kb_heap_space__create(maps, &heap->space));
+	KB_TRY(kb_heap__find_arenas(heap, maps, interp));
 	KB_TRY(kb_heap__scan(heap));
 	KB_TRY(add_stacks(heap));
 	/* Static variables of the interpreter, its main state among them. */
@@ -80,8 +74,9 @@ static struct kb_error *read_all(struct kb_heap *heap, const struct kb_interpret
 	return NULL;
 }
 
-struct kb_error *kb_heap__read(struct kb_remote *remote, const struct kb_interpreter *interp,
-			       uint32_t largest, struct kb_heap *heap)
+struct kb_error *kb_heap__read_maps(struct kb_remote *remote, const struct kb_interpreter *interp,
+				    const struct kb_maps *maps, uint32_t largest,
+				    struct kb_heap *heap)
 {
 	struct kb_error *err;
 
@@ -93,9 +88,21 @@ struct kb_error *kb_heap__read(struct kb_remote *remote, const struct kb_interpr
 	heap->remote = remote;
 	heap->max_largest = largest < KB_HEAP_LARGEST_MAX ? largest : KB_HEAP_LARGEST_MAX;
 	heap->largest = malloc((heap->max_largest + 1) * sizeof(*heap->largest));
-	err = heap->largest ? read_all(heap, interp) : kb_error__no_memory();
+	err = heap->largest ? read_all(heap, interp, maps) : kb_error__no_memory();
 	if (err)
 		kb_heap__free(heap);
+	return err;
+}
+
+struct kb_error *kb_heap__read(struct kb_remote *remote, const struct kb_interpreter *interp,
+			       uint32_t largest, struct kb_heap *heap)
+{
+	struct kb_maps maps;
+	struct kb_error *err;
+
+	KB_TRY(kb_maps__read(remote->pid, &maps));
+	err = kb_heap__read_maps(remote, interp, &maps, largest, heap);
+	kb_maps__free(&maps);
 	return err;
 }
 

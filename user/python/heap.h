@@ -74,7 +74,7 @@ struct kb_heap {
 	struct kb_heap_space space;
 	struct kb_heap_geometry geometry;
 	struct kb_heap_types types;
-	bool debug; /* PYTHONMALLOC=debug: see heap_scan.c */
+	bool debug;			 /* PYTHONMALLOC=debug: see heap_scan.c */
 	uint64_t image_start, image_end; /* the interpreter's own data: its static objects */
 	struct kb_heap_keys *keys;
 	struct kb_heap_large *large;
@@ -107,12 +107,16 @@ struct kb_heap {
  */
 struct kb_error *kb_heap__read(struct kb_remote *remote, const struct kb_interpreter *interp,
 			       uint32_t largest, struct kb_heap *heap);
+/* The same, where the process's mappings are known. */
+struct kb_error *kb_heap__read_maps(struct kb_remote *remote, const struct kb_interpreter *interp,
+				    const struct kb_maps *maps, uint32_t largest,
+				    struct kb_heap *heap);
 void kb_heap__free(struct kb_heap *heap);
 
 /* ---------------------------------------------------------------- its parts */
 
-/* With PYTHONMALLOC=debug, in the seven upper bytes of the word before what is allocated: FORBIDDENBYTE, up to 3.7
- * and later. */
+/* With PYTHONMALLOC=debug, in the seven upper bytes of the word before what is allocated:
+ * FORBIDDENBYTE, up to 3.7 and later. */
 #define KB_HEAP_OLD_DEBUG_BYTES 0xFBFBFBFBFBFBFBull
 #define KB_HEAP_DEBUG_BYTES	0xFDFDFDFDFDFDFDull
 

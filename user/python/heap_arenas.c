@@ -183,24 +183,33 @@ static bool are_entries(struct kb_heap *heap, const uint8_t *entries, uint32_t n
 }
 
 /* Its length is not known everywhere: it goes on for as long as doubling it finds entries. */
+static struct kb_error *read_entries(struct kb_heap *heap, uint64_t array, uint8_t **entries,
+				     uint32_t *n)
+{
+	for (uint32_t more = INITIAL; *n + more <= ARENAS_MAX; more = *n) {
+		uint8_t *grown = realloc(*entries, (size_t)(*n + more) * ENTRY_BYTES),
+			*at = grown + (size_t)*n * ENTRY_BYTES;
+
+		if (!grown)
+			return kb_error__no_memory();
+		*entries = grown;
+		if (!kb_memory__read(heap->remote->pid, array + (uint64_t)*n * ENTRY_BYTES, at,
+				     (size_t)more * ENTRY_BYTES) ||
+		    (*n && !are_entries(heap, at, more, array)))
+			return NULL;
+		*n += more;
+	}
+	heap->notes[KB_HEAP_ARENAS_LIMIT]++;
+	return NULL;
+}
+
 static struct kb_error *add_array(struct kb_heap *heap, uint64_t array)
 {
-	uint8_t *entries = malloc((size_t)ARENAS_MAX * ENTRY_BYTES);
-	uint32_t n = 0, more = INITIAL;
-	struct kb_error *err = NULL;
+	uint8_t *entries = NULL;
+	uint32_t n = 0;
+	struct kb_error *err = read_entries(heap, array, &entries, &n);
 	bool used;
 
-	if (!entries)
-		return kb_error__no_memory();
-	while (n + more <= ARENAS_MAX &&
-	       kb_memory__read(heap->remote->pid, array + (uint64_t)n * ENTRY_BYTES,
-			       entries + (size_t)n * ENTRY_BYTES, (size_t)more * ENTRY_BYTES) &&
-	       (!n || are_entries(heap, entries + (size_t)n * ENTRY_BYTES, more, array))) {
-		n += more;
-		more = n;
-	}
-	if (n == ARENAS_MAX)
-		heap->notes[KB_HEAP_ARENAS_LIMIT]++;
 	for (uint32_t i = 0; i < n && !err; i++) {
 		const uint8_t *entry = entries + (size_t)i * ENTRY_BYTES;
 

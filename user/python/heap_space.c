@@ -8,7 +8,7 @@
  * beyond that, and no heap. */
 #define TABLES_MAX 512
 
-#define TOP_SLOTS   (1u << (KB_HEAP_ADDRESS_BITS - KB_HEAP_TABLE_BITS))
+#define TABLE_SLOTS (1u << (KB_HEAP_ADDRESS_BITS - KB_HEAP_TABLE_BITS))
 #define TABLE_BYTES (1u << (KB_HEAP_TABLE_BITS - KB_HEAP_GRAIN_BITS))
 #define GRAIN	    (1ull << KB_HEAP_GRAIN_BITS)
 
@@ -21,15 +21,13 @@ static bool is_heap(const struct kb_map *map)
 
 static uint8_t *grain(struct kb_heap_space *space, uint64_t address, bool create)
 {
-	uint16_t *slot = &space->top[address >> KB_HEAP_TABLE_BITS];
+	uint8_t **table = &space->tables[address >> KB_HEAP_TABLE_BITS];
 
-	if (!*slot) {
-		if (!create || space->n_tables == TABLES_MAX)
-			return NULL;
-		*slot = (uint16_t)++space->n_tables;
+	if (!*table && create && space->n_tables < TABLES_MAX) {
+		*table = calloc(1, TABLE_BYTES);
+		space->n_tables += *table != NULL;
 	}
-	return &space->tables[(uint64_t)(*slot - 1) * TABLE_BYTES +
-			      ((address & UINT32_MAX) >> KB_HEAP_GRAIN_BITS)];
+	return *table ? &(*table)[(address & UINT32_MAX) >> KB_HEAP_GRAIN_BITS] : NULL;
 }
 
 static void mark(struct kb_heap_space *space, const struct kb_heap_range *range)
@@ -51,10 +49,8 @@ struct kb_error *kb_heap_space__create(const struct kb_maps *maps, struct kb_hea
 	memset(space, 0, sizeof(*space));
 	space->cut = maps->truncated;
 	space->ranges = malloc((maps->count + 1) * sizeof(*space->ranges));
-	space->top = calloc(TOP_SLOTS, sizeof(*space->top));
-	/* Untouched memory costs nothing. */
-	space->tables = calloc(TABLES_MAX, TABLE_BYTES);
-	if (!space->ranges || !space->top || !space->tables) {
+	space->tables = calloc(TABLE_SLOTS, sizeof(*space->tables));
+	if (!space->ranges || !space->tables) {
 		kb_heap_space__free(space);
 		return kb_error__no_memory();
 	}
@@ -84,7 +80,8 @@ void kb_heap_space__free(struct kb_heap_space *space)
 	}
 	free(space->arenas);
 	free(space->ranges);
-	free(space->top);
+	for (uint32_t i = 0; space->tables && i < TABLE_SLOTS; i++)
+		free(space->tables[i]);
 	free(space->tables);
 	memset(space, 0, sizeof(*space));
 }

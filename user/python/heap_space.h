@@ -51,8 +51,7 @@ struct kb_heap_space {
 	uint32_t n_arenas, capacity;
 	struct kb_heap_arena *last; /* asked for most likely */
 	uint64_t arena_bytes;	    /* of one */
-	uint16_t *top;		    /* table of each 4 GB, counted from 1; 0: none */
-	uint8_t *tables;
+	uint8_t **tables;	    /* of each 4 GB: a byte for each 64 kB; NULL: none */
 	uint32_t n_tables;
 };
 
@@ -74,16 +73,15 @@ const struct kb_heap_range *kb_heap_space__range(const struct kb_heap_space *spa
 static inline enum kb_heap_where kb_heap_space__where(const struct kb_heap_space *space,
 						      uint64_t address)
 {
-	uint32_t table;
+	const uint8_t *table;
 	uint8_t where;
 
 	if (address >> KB_HEAP_ADDRESS_BITS)
 		return KB_HEAP_NOWHERE;
-	table = space->top[address >> KB_HEAP_TABLE_BITS];
+	table = space->tables[address >> KB_HEAP_TABLE_BITS];
 	if (!table)
 		return KB_HEAP_NOWHERE;
-	where = space->tables[(uint64_t)(table - 1) << (KB_HEAP_TABLE_BITS - KB_HEAP_GRAIN_BITS) |
-			      (address & UINT32_MAX) >> KB_HEAP_GRAIN_BITS];
+	where = table[(address & UINT32_MAX) >> KB_HEAP_GRAIN_BITS];
 	if (where != KB_HEAP_MIXED)
 		return where;
 	return kb_heap_space__arena(space, address) ? KB_HEAP_IN_ARENA : KB_HEAP_OUTSIDE;

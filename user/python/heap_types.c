@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/array.h"
 #include "base/error.h"
 #include "python/heap.h"
 #include "python/remote_string.h"
@@ -23,20 +24,16 @@
 
 struct kb_heap_type_slot {
 	uint64_t address; /* 0: none */
-	uint32_t index;
+	struct kb_heap_type *type;
 };
 
 struct kb_error *kb_heap_types__create(struct kb_remote *remote, struct kb_heap_types *types)
 {
 	memset(types, 0, sizeof(*types));
 	kb_id_map__init(&types->by_address, WORDS_MAX);
-	/* Untouched memory costs nothing. */
-	types->types = calloc(KB_HEAP_TYPES_MAX, sizeof(*types->types));
 	types->recent = calloc(RECENT, sizeof(*types->recent));
-	if (!types->types || !types->recent) {
-		kb_heap_types__free(types);
+	if (!types->recent)
 		return kb_error__no_memory();
-	}
 	if (!kb_pages__read_u64(remote->pages, remote->code_type + remote->layout->object_type,
 				&types->type_type)) {
 		kb_heap_types__free(types);
@@ -47,8 +44,10 @@ struct kb_error *kb_heap_types__create(struct kb_remote *remote, struct kb_heap_
 
 void kb_heap_types__free(struct kb_heap_types *types)
 {
-	for (uint32_t i = 0; types->types && i < types->n; i++)
-		free(types->types[i].name);
+	for (uint32_t i = 0; i < types->n; i++) {
+		free(types->types[i]->name);
+		free(types->types[i]);
+	}
 	free(types->types);
 	free(types->recent);
 	kb_id_map__free(&types->by_address);
@@ -181,25 +180,46 @@ static bool read_type(struct kb_heap *heap, uint64_t address, struct kb_heap_typ
 
 /* ---------------------------------------------------------------- words */
 
-/* The index of a word that was not seen yet, or KB_HEAP_TYPES_MAX. */
-static uint32_t look(struct kb_heap *heap, uint64_t address)
+static struct kb_heap_type *add_type(struct kb_heap *heap, uint64_t address)
+{
+	struct kb_heap_types *types = &heap->types;
+	struct kb_heap_type type, **grown, *added;
+
+	if (!read_type(heap, address, &type))
+		return NULL;
+	grown = kb_array__grow(types->types, &types->capacity, types->n + 1, sizeof(*grown),
+			       KB_HEAP_TYPES_MAX);
+	added = grown ? malloc(sizeof(*added)) : NULL;
+	if (grown)
+		types->types = grown;
+	if (!added) {
+		free(type.name);
+		return NULL;
+	}
+	*added = type;
+	types->types[types->n++] = added;
+	return added;
+}
+
+/* Of a word that was not seen lately. */
+static struct kb_heap_type *look(struct kb_heap *heap, uint64_t address)
 {
 	struct kb_heap_types *types = &heap->types;
 	uint32_t index = kb_id_map__get(&types->by_address, address, 0);
+	struct kb_heap_type *type;
 
 	if (index != KB_ID_MAP_NONE)
-		return index;
+		return index < types->n ? types->types[index] : NULL;
 	if (types->looks == LOOKS_MAX || types->n == KB_HEAP_TYPES_MAX) {
 		types->refused++;
-		return KB_HEAP_TYPES_MAX;
+		return NULL;
 	}
 	types->looks++;
-	index = KB_HEAP_TYPES_MAX;
-	if (read_type(heap, address, &types->types[types->n]))
-		index = types->n++;
-	if (!kb_id_map__set(&types->by_address, address, 0, index))
+	type = add_type(heap, address);
+	if (!kb_id_map__set(&types->by_address, address, 0,
+			    type ? types->n - 1 : KB_HEAP_TYPES_MAX))
 		types->looks = LOOKS_MAX;
-	return index;
+	return type;
 }
 
 struct kb_heap_type *kb_heap_types__at(struct kb_heap *heap, uint64_t address)
@@ -213,10 +233,10 @@ struct kb_heap_type *kb_heap_types__at(struct kb_heap *heap, uint64_t address)
 		if (address % 8 || address >> KB_HEAP_ADDRESS_BITS ||
 		    kb_heap_space__where(&heap->space, address) == KB_HEAP_IN_ARENA)
 			return NULL;
-		slot->index = look(heap, address);
+		slot->type = look(heap, address);
 		slot->address = address;
 	}
-	return slot->index < KB_HEAP_TYPES_MAX ? &types->types[slot->index] : NULL;
+	return slot->type;
 }
 
 /* ---------------------------------------------------------------- names */
@@ -262,7 +282,7 @@ static void name_class(struct kb_heap *heap, struct kb_heap_type *type)
 void kb_heap_types__name(struct kb_heap *heap)
 {
 	for (uint32_t i = 0; i < heap->types.n; i++) {
-		struct kb_heap_type *type = &heap->types.types[i];
+		struct kb_heap_type *type = heap->types.types[i];
 
 		if (type->objects && type->flags & KB_TYPE_HEAP && !strchr(type->name, '.'))
 			name_class(heap, type);

@@ -44,9 +44,9 @@ struct kb_heap_type {
 #define KB_HEAP_TYPES_MAX 65536 /* programs have some thousands; the rest is no type */
 
 struct kb_heap_types {
-	struct kb_heap_type *types; /* KB_HEAP_TYPES_MAX, which never move */
-	uint32_t n;
-	struct kb_id_map by_address; /* KB_HEAP_TYPES_MAX: no type */
+	struct kb_heap_type **types; /* which never move */
+	uint32_t n, capacity;
+	struct kb_id_map by_address; /* place in types; KB_HEAP_TYPES_MAX: no type */
 	struct kb_heap_type_slot *recent;
 	uint64_t type_type; /* address of PyType_Type */
 	uint64_t looks;	    /* at memory, for words that were new */
