@@ -391,7 +391,7 @@ def test_leak_is_named(env):
     """--every: what grows is on top, what comes and goes is not there."""
     target = env.py.popen([env.py.script(LEAK)])
     env.wait_line(target, "ready")
-    done = env.keelback("census", "-p", target.pid, "--every", "0.7", "-d", "2.5", "--limit", 6)
+    done = env.keelback("census", "-p", target.pid, "--every", "700ms", "-d", "2.5", "--limit", 6)
     first, *rounds = re.split(r"\n[\d.]+ s\n", done.stdout)
     assert "the largest objects" in first and len(rounds) >= 2, done.stdout
     rows = [line.split() for line in rounds[-1].splitlines() if re.match(r" +\d.*[+-]", line)]
@@ -476,23 +476,6 @@ def test_other_allocators(env):
         assert 20_000 <= types["str"][0] < 40_000, (allocator, types["str"])
         assert (process["memory"]["arenas"] > 0) == (allocator == "debug" and env.py.version > (3, 6)), allocator
         target.kill()
-
-
-@once
-def test_refused(env):
-    """What is no Python, what has ended, and wrong options: one line and a status."""
-    for args, status, text in (
-        (["-p", "1"], 4, "process 1"),
-        (["-p", "4194303"], 2, "no process with PID 4194303"),
-        ([], 2, "no target"),
-        (["-p", "1", "-d", "3"], 2, "--every"),
-        (["-p", "1", "--largest", "0"], 2, "--largest"),
-        (["-p", "1", "--sort", "name"], 2, "none of bytes, objects"),
-        (["-p", "1", "--every", "0"], 2, "--every"),
-    ):
-        done = env.keelback("census", *args, check=False)
-        assert done.returncode == status and done.stdout == "", (args, done.returncode, done.stderr)
-        assert text in done.stderr and done.stderr.count("\n") == 1, (args, done.stderr)
 
 
 @once

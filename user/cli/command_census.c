@@ -27,11 +27,12 @@ enum { KEY_EVERY = 512, KEY_LIMIT, KEY_SORT, KEY_LARGEST, KEY_CLASSES };
 #define LIMIT_MAX   1000000
 #define LARGEST_MAX 1000
 #define LIMIT	    20
+#define EVERY_LEAST 0.01		 /* seconds */
 #define POLL_NS	    (100 * KB_NS_PER_MS) /* how soon an interrupt is noticed */
 
 static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, "When:", 2 },
-	{ "every", KEY_EVERY, "SECONDS", 0,
+	{ "every", KEY_EVERY, "TIME", 0,
 	  "Take one again and again, and show what has grown since the last and since the first",
 	  0 },
 	{ "duration", 'd', "SECONDS", 0, "With --every: for how long; default: until Ctrl-C", 0 },
@@ -44,6 +45,18 @@ static const struct argp_option options[] = {
 	{},
 };
 
+/* "10", or "10s", "500ms" as durations are given elsewhere. */
+static struct kb_error *parse_every(const char *text, double *seconds)
+{
+	uint64_t ns;
+
+	if (!text[strcspn(text, "nums")])
+		return kb_value__seconds("--every", text, seconds);
+	KB_TRY(kb_value__duration("--every", text, &ns));
+	*seconds = (double)ns / KB_NS_PER_SECOND;
+	return NULL;
+}
+
 static error_t parse_value(int key, char *arg, struct argp_state *state)
 {
 	static const char *const keys[] = { "bytes", "objects", NULL };
@@ -53,7 +66,7 @@ static error_t parse_value(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case KEY_EVERY:
-		return kb_cli__fail(state, kb_value__seconds("--every", arg, &args->every));
+		return kb_cli__fail(state, parse_every(arg, &args->every));
 	case 'd':
 		return kb_cli__fail(state, kb_value__seconds("--duration", arg, &args->duration));
 	case KEY_LIMIT:
@@ -106,7 +119,7 @@ static const char doc[] =
 	"\v"
 	"Examples:\n"
 	"  keelback census -p 4711                       what is there\n"
-	"  keelback census -p 4711 --every 10 -d 60      what grows\n"
+	"  keelback census -p 4711 --every 10s -d 60     what grows\n"
 	"  keelback census --container web --json\n";
 
 static const struct argp argp = { options, parse, "", doc, children, NULL, NULL };
@@ -225,6 +238,8 @@ static struct kb_error *check(struct census_args *args)
 		return kb_usage("no target: give --pid, --container, --cgroup or --all");
 	if (args->duration > 0 && !(args->every > 0))
 		return kb_usage("--duration says how long --every goes on, which is not given");
+	if (args->every > 0 && args->every < EVERY_LEAST)
+		return kb_usage("--every: at most %.0f times a second", 1 / EVERY_LEAST);
 	args->view.limit = args->limit < 0 ? LIMIT : args->limit ? (size_t)args->limit : SIZE_MAX;
 	return NULL;
 }
