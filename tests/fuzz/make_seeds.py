@@ -171,8 +171,7 @@ def census_seeds():
 
 def main():
     makers = {"linetable": linetable_seeds, "recording": recording_seeds}
-    makers.update(pstats=pstats_seeds, unwind=unwind_seeds, remote=remote_seeds)
-    makers.update(unwind=unwind_seeds, remote=remote_seeds, census=census_seeds)
+    makers.update(pstats=pstats_seeds, unwind=unwind_seeds, remote=remote_seeds, census=census_seeds)
     if len(sys.argv) != 3 or sys.argv[1] not in makers:
         sys.exit(__doc__)
     directory = Path(sys.argv[2])
