@@ -228,6 +228,9 @@ def hold(n):
     nested = ((((["deep" * (n * 10)],),),),)
     data = [bytearray(b"d" * 100000), array.array("d", [0.0] * 100000)]
     table = dict((float(i), None) for i in range(50000))
+    suspended = [scope["wide"]() for i in range(n)]
+    for generator in suspended:
+        next(generator)
     described(
         [holder.text, local] + words + wide + list(queue) + list(order.values()) + list(members) + numbers + tuples
         + [nested[0][0][0][0][0]] + data
@@ -235,6 +238,8 @@ def hold(n):
     wait(b"full")
 
 n = int(sys.argv[2])
+scope = {}
+exec("def wide():\\n" + "".join("    v%d = %d\\n" % (i, i) for i in range(100)) + "    yield 1\\n", scope)
 wait(b"empty")
 hold(n)
 """
@@ -254,7 +259,11 @@ def test_large_objects(env):
     for name, (count, size) in made.items():
         grown = [after[name][i] - before.get(name, (0, 0))[i] for i in (0, 1)]
         # Small ones come and go; of the large ones none is missing, and none is there twice.
-        assert abs(grown[0] - count) <= 10 and abs(grown[1] - size) < 5_000, (name, grown, count, size)
+        assert abs(grown[0] - count) <= 20 and abs(grown[1] - size) < 5_000, (name, grown, count, size)
+    # Some 800 bytes each; up to 3.10 it is their frames that are large.
+    suspended = "frame" if env.py.version <= (3, 10) else "generator"
+    assert after[suspended][0] - before.get(suspended, (0, 0))[0] in (100, 101, 102), after[suspended]
+    assert after[suspended][1] - before.get(suspended, (0, 0))[1] > 100 * 800, after[suspended]
     largest = [(row["type"], row["length"]) for row in process["largest"]]
     # The dict of 50,000 is as large as its table, which is not the same in all versions.
     assert largest[0] in [("bytes", 3_000_001), ("dict", 50_000)], largest

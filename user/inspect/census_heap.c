@@ -79,7 +79,8 @@ static struct kb_error *fill_classes(struct kb_census_data *data, const struct k
 				.tables = count->tables,
 				.others = count->others,
 				.free = count->free,
-				.kept = count->kept,
+				/* A table may look like a dead object. */
+				.kept = count->kept < count->others ? count->kept : count->others,
 			};
 	}
 	data->classes = classes;

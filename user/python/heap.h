@@ -150,6 +150,8 @@ void kb_heap_large__table(struct kb_heap *heap, uint64_t address, uint64_t bytes
 void kb_heap_large__search(struct kb_heap *heap, uint64_t address, uint64_t bytes);
 /* Words in memory that is at hand. */
 void kb_heap_large__words(struct kb_heap *heap, const uint8_t *bytes, uint64_t size);
+/* The neighbours in the collector's list. */
+void kb_heap_large__links(struct kb_heap *heap, const struct kb_heap_object *object);
 /* Looks at all that has come together, and at what comes of that. */
 void kb_heap_large__run(struct kb_heap *heap);
 

@@ -123,6 +123,17 @@ void kb_heap_large__words(struct kb_heap *heap, const uint8_t *bytes, uint64_t s
 	}
 }
 
+void kb_heap_large__links(struct kb_heap *heap, const struct kb_heap_object *object)
+{
+	uint64_t links[] = { object->gc_next, object->gc_prev };
+
+	/* They point to PyGC_Head. */
+	for (int i = 0; i < 2 && object->tracked; i++) {
+		if (kb_heap_space__where(&heap->space, links[i]) == KB_HEAP_OUTSIDE)
+			kb_heap_large__candidate(heap, links[i] + heap->remote->objects->gc_head);
+	}
+}
+
 void kb_heap_large__search(struct kb_heap *heap, uint64_t address, uint64_t bytes)
 {
 	struct kb_heap_large *large = heap->large;
@@ -214,6 +225,7 @@ static void look_at(struct kb_heap *heap, uint64_t address, const uint8_t *at, u
 		heap->n_large++;
 		heap->large_bytes += object.body + type->before;
 		kb_heap__count(heap, &object);
+		kb_heap_large__links(heap, &object);
 		if (type->pointers)
 			kb_heap_large__search(heap, address - type->before,
 					      object.body + type->before);

@@ -282,8 +282,27 @@ static bool size_plain(const struct kb_heap *heap, const uint8_t *at, uint32_t a
 	return true;
 }
 
-static bool size_of(struct kb_heap *heap, const uint8_t *at, uint32_t after, uint64_t room,
-		    struct kb_heap_object *object)
+/* Frames and generators: the block that they are in; glibc has its size, with three flags, before
+ * it. */
+static bool size_frames(const uint8_t *at, uint32_t before, uint64_t room,
+			struct kb_heap_object *object)
+{
+	const struct kb_heap_type *type = object->type;
+	uint64_t chunk = 0;
+
+	object->body = room;
+	if (room > KB_HEAP_BLOCK_MAX) {
+		if (before >= type->before + 8)
+			chunk = u64(at - type->before - 8) & ~7ull;
+		object->body = chunk > type->before + 8 + type->basicsize ? chunk - type->before - 8
+									  : type->basicsize;
+	}
+	object->bytes = object->body;
+	return true;
+}
+
+static bool size_of(struct kb_heap *heap, const uint8_t *at, uint32_t before, uint32_t after,
+		    uint64_t room, struct kb_heap_object *object)
 {
 	switch (object->type->kind) {
 	case KB_HEAP_STR:
@@ -303,9 +322,7 @@ static bool size_of(struct kb_heap *heap, const uint8_t *at, uint32_t after, uin
 	case KB_HEAP_DEQUE:
 		return size_deque(heap, at, object);
 	case KB_HEAP_FRAMES:
-		object->body = object->bytes =
-			room <= KB_HEAP_BLOCK_MAX ? room : object->type->basicsize;
-		return true;
+		return size_frames(at, before, room, object);
 	default:
 		return size_plain(heap, at, after, object);
 	}
@@ -353,7 +370,7 @@ enum kb_heap_verdict kb_heap_object__read(struct kb_heap *heap, struct kb_heap_t
 								       : KB_HEAP_NO_OBJECT;
 	if (type->gc && !read_gc_head(heap, at, object))
 		return KB_HEAP_NO_OBJECT;
-	if (!size_of(heap, at, after, room, object) || object->body > room)
+	if (!size_of(heap, at, before, after, room, object) || object->body > room)
 		return KB_HEAP_NO_OBJECT;
 	object->bytes += type->before;
 	return KB_HEAP_OBJECT;

@@ -88,22 +88,11 @@ static void mark(const struct kb_heap *heap, uint64_t *bits, const struct kb_hea
 	bits[bit / 64] |= 1ull << bit % 64;
 }
 
-/* Links of the collector lead to large objects; PyGC_Head is all that they point to. */
-static void follow_links(struct kb_heap *heap, const struct kb_heap_object *object)
-{
-	uint64_t links[] = { object->gc_next, object->gc_prev };
-
-	for (int i = 0; i < 2 && object->tracked; i++) {
-		if (kb_heap_space__where(&heap->space, links[i]) == KB_HEAP_OUTSIDE)
-			kb_heap_large__candidate(heap, links[i] + heap->remote->objects->gc_head);
-	}
-}
-
 static void scan_block(struct scan *scan, const uint8_t *block, uint64_t address,
 		       const struct kb_heap_pool *pool)
 {
 	struct kb_heap *heap = scan->heap;
-	uint32_t size = pool->block_bytes, links;
+	uint32_t size = pool->block_bytes, start, links;
 	struct kb_heap_object object;
 
 	switch (find_object(scan, block, address, size, &object)) {
@@ -111,9 +100,12 @@ static void scan_block(struct scan *scan, const uint8_t *block, uint64_t address
 		mark(heap, scan->arena->objects, scan->arena, address);
 		kb_heap__count(heap, &object);
 		links = object.type->gc ? heap->remote->objects->gc_head : 0;
-		follow_links(heap, &object);
-		if (object.type->pointers)
-			kb_heap_large__words(heap, block + links, size - links);
+		kb_heap_large__links(heap, &object);
+		if (!object.type->pointers)
+			break;
+		start = (uint32_t)(object.address - address);
+		kb_heap_large__words(heap, block, start - links);
+		kb_heap_large__words(heap, block + start, size - start);
 		break;
 	case KB_HEAP_KEPT:
 		object.type->kept++;
