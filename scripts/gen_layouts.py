@@ -42,6 +42,7 @@ HEADERS = [
     "internal/pycore_interpframe_structs.h",  # 3.14
     "internal/pycore_interpframe.h",
     "internal/pycore_dict.h",  # 3.11
+    "internal/pycore_gc.h",  # 3.9
 ]
 
 KIND_SHIFT = """

@@ -41,13 +41,14 @@ _keelback() {
 		stats | calls) mapfile -t COMPREPLY < <(compgen -W "$(keelback stats --help 2>/dev/null |
 			sed -n '/^Sort keys/,/^$/s/^  \([a-z]*\) .*/\1/p')" -- "$current") ;;
 		diff) mapfile -t COMPREPLY < <(compgen -W "self total name" -- "$current") ;;
+		census) mapfile -t COMPREPLY < <(compgen -W "bytes objects" -- "$current") ;;
 		top) mapfile -t COMPREPLY < <(compgen -W "self self% total total% now trend name file" -- "$current") ;;
 		*) mapfile -t COMPREPLY < <(compgen -W "nsamples tottime cumtime sample-pct cumul-pct nsamples-cumul name" -- "$current") ;;
 		esac
 		;;
 	--cgroup) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
 	--baseline) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
-	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout | --duty | --window) ;;
+	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout | --duty | --every | --largest) ;;
 	-o | --output | --command-output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	--when) mapfile -t COMPREPLY < <(compgen -W "cpu> cpu< gil> gil< threads> threads<" -- "$current") ;;
 	*)

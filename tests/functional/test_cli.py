@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import REPO, once
 from sampling import Sampling
 
-COMMANDS = ["sample", "top", "calls", "convert", "diff", "stats", "dump", "ps", "doctor"]
+COMMANDS = ["sample", "top", "calls", "convert", "diff", "stats", "dump", "census", "ps", "doctor"]
 
 BUSY = """
 import sys, time
@@ -75,6 +75,16 @@ BAD_INPUT = [
     (["calls", "-a", "-o", "/no/such/dir/x.pstats"], 1, r"cannot write '/no/such/dir/x.pstats'"),
     (["calls", "-a", "-f", "svg"], 2, r"--format: 'svg' is none of pstats"),
     (["calls", "--", "/no/such/program"], 2, r"/no/such/program"),
+    (["census"], 2, r"census: no target: give --pid, --container, --cgroup or --all$"),
+    (["census", "-p", SLEEP], 4, r"process \d+ is not a Python process"),
+    (["census", "-p", "1", "-d", "3"], 2, r"--duration says how long --every goes on, which is not given"),
+    (["census", "-p", "1", "--every", "0"], 2, r"--every: '0' is not from 0.001 to"),
+    (["census", "-p", "1", "--every", "1ms"], 2, r"--every: at most 100 times a second"),
+    (["census", "-p", "1", "--every", "10min"], 2, r"--every: '10min' is not a duration"),
+    (["census", "-p", "1", "--largest", "0"], 2, r"--largest: '0'"),
+    (["census", "-p", "1", "--sort", "name"], 2, r"--sort: 'name' is none of bytes, objects"),
+    (["census", "-a", "-o", "/no/such/dir/x"], 1, r"cannot write '/no/such/dir/x'"),
+    (["census", "--", "true"], 2, r"census: takes no command"),
     (["doctor", "-a"], 2, r"unknown option '-a'"),
     (["doctor", "-p", "1"], 2, r"unknown option '-p'"),
     (["convert", "a.kb", "b.kb"], 2, r"unexpected argument 'b.kb'"),

@@ -135,9 +135,43 @@ def remote_seeds():
         yield bytes([minor]) + struct.pack("<2048Q", *words)
 
 
+def census_seeds():
+    """An object of each type in blocks of 256 bytes, with tables in a block and outside, where a large one lies, too."""
+    types = "type int str bytes list tuple dict set Class Slots float generator bytearray array deque".split()
+    outside, inside = 0xC << 60, 0xB << 60
+    for minor in range(6, 16):
+        head = {6: 4, 7: 4}.get(minor, 2)
+        bodies = {
+            "int": [8 if minor >= 12 else 1, 5],
+            "str": [5, 77, 0x64 if minor < 14 else 0x6400, 0x6F6C6C6568],
+            "bytes": [5, 77, 0x6F6C6C6568],
+            "list": [2, outside | 512, 4],
+            "tuple": [2, outside | 1536, outside | 514],
+            "dict": [2, 9, outside | 1024, 0],
+            "set": [1, 1, 7, outside | 520],
+            "Slots": [outside | 1536, inside | 600],
+            "float": [1],
+            "generator": [0, inside | 40],
+            "bytearray": [3, 8, outside | 530, outside | 530, 0],
+            "array": [3, outside | 540, 4, outside | 900],
+            "deque": [3, outside | 550, outside | 550, 3, 5],
+        }
+        without_gc = ("int", "str", "bytes", "float", "bytearray", "array")
+        items = []
+        for i, name in enumerate(types):
+            at = (48 + i * 256) // 8 + (0 if name in without_gc else head + (2 if name == "Class" and minor > 10 else 0))
+            words = [1, 0xA << 60 | i, *bodies.get(name, [])]
+            items += [((at + j) << 1, word) for j, word in enumerate(words)]
+        # A table of keys: up to 3.10 its size is the second word; and a tuple of 100.
+        keys = [1, 8, 0, 3, 5] if minor <= 10 else [1, 0x0303, 3, 5]
+        items += [((1024 + i) << 1 | 1, word) for i, word in enumerate(keys)]
+        items += [((1536 + i) << 1 | 1, word) for i, word in enumerate([1, 0xA << 60 | 5, 100, inside | 10])]
+        yield bytes([minor - 6, 15 if minor >= 8 else 31, 7]) + b"".join(struct.pack("<HQ", *item) for item in items)
+
+
 def main():
     makers = {"linetable": linetable_seeds, "recording": recording_seeds}
-    makers.update(pstats=pstats_seeds, unwind=unwind_seeds, remote=remote_seeds)
+    makers.update(pstats=pstats_seeds, unwind=unwind_seeds, remote=remote_seeds, census=census_seeds)
     if len(sys.argv) != 3 or sys.argv[1] not in makers:
         sys.exit(__doc__)
     directory = Path(sys.argv[2])

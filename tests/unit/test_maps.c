@@ -38,6 +38,7 @@ static void test_deleted(void **state)
 	assert_true(kb_map__parse("1000-2000 rw-p 00000000 00:1f 9 /tmp/x (deleted)", &map));
 	assert_true(map.deleted);
 	assert_false(map.executable);
+	assert_true(map.writable && !map.shared);
 	assert_string_equal(map.path, "/tmp/x");
 	free(map.path);
 }

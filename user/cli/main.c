@@ -25,6 +25,8 @@ static const struct kb_command commands[] = {
 	  kb_command__stats },
 	{ "dump", "Where is it now? The stacks of all threads of running programs",
 	  kb_command__dump },
+	{ "census", "What is in the heap now? Objects by type, memory, the largest ones",
+	  kb_command__census },
 	{ "ps", "List Python processes, and whether keelback works on them", kb_command__ps },
 	{ "doctor", "Try what keelback needs from this machine", kb_command__doctor },
 };

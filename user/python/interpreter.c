@@ -19,6 +19,9 @@ static const char DELETED[] = " (deleted)";
 /* Files looked into in one process; a real one has one or two with such names. */
 #define CANDIDATES_MAX 32
 
+/* Looked at for one with a thread. */
+#define INTERPRETERS_MAX 1024
+
 /* What kb_interpreter__find() knows while it looks through the mappings. */
 struct search {
 	struct kb_image_cache *cache;
@@ -68,14 +71,23 @@ static bool is_loaded(const struct search *search, const struct kb_map *first)
 
 /* ---------------------------------------------------------------- finding */
 
-static bool has_thread_state(pid_t pid, const struct kb_interpreter *interp)
+/* New interpreters come first in the list, and those that run nothing have none from 3.13 on. */
+static bool has_thread_state(pid_t pid, const struct kb_interpreter *found)
 {
-	const struct kb_image_info *image = interp->image;
-	uint64_t head, threads;
+	const struct kb_image_info *image = found->image;
+	uint64_t interp, threads;
 
-	return kb_memory__read_u64(pid, image->image.interp_head + interp->bias, &head) && head &&
-	       kb_memory__read_u64(pid, head + image->layout.interp_threads_head, &threads) &&
-	       threads;
+	if (!kb_memory__read_u64(pid, image->image.interp_head + found->bias, &interp))
+		return false;
+	for (int i = 0; i < INTERPRETERS_MAX && interp; i++) {
+		if (!kb_memory__read_u64(pid, interp + image->layout.interp_threads_head, &threads))
+			return false;
+		if (threads)
+			return true;
+		if (!kb_memory__read_u64(pid, interp + image->layout.interp_next, &interp))
+			return false;
+	}
+	return false;
 }
 
 static void take_interpreter(struct search *search, const struct kb_map *map,

@@ -20,7 +20,7 @@ static const struct field fields[] = {
 #define FIELD(name, first, last, dwarf_type, c_type, member)                                       \
 	{ offsetof(struct kb_object_layout, name), first, last,                                    \
 	  __builtin_strncmp(#name, "interp_", 7) && __builtin_strncmp(#name, "keys_", 5) &&        \
-		  __builtin_strncmp(#name, "values_", 7) &&                                        \
+		  __builtin_strncmp(#name, "values_", 7) && __builtin_strncmp(#name, "gc_", 3) &&  \
 		  (__builtin_strncmp(#name, "frame_", 6) || (last) <= 10) },
 #include "python/object_fields.inc.h"
 #undef FIELD

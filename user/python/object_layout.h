@@ -36,8 +36,8 @@ struct kb_object_layout {
 	uint32_t long_tag; /* 3.12+; before, var_size has sign and number of digits */
 	uint32_t long_digits;
 	uint32_t float_value, complex_value;
-	uint32_t tuple_items, list_items;
-	uint32_t set_used, set_mask, set_table;
+	uint32_t tuple_items, list_items, list_allocated;
+	uint32_t set_used, set_mask, set_table, set_smalltable;
 	uint32_t dict_used, dict_keys, dict_values;
 	uint32_t keys_log2_size, keys_log2_index_bytes, keys_kind; /* 3.11+ */
 	uint32_t keys_size;					   /* up to 3.10: dk_size */
@@ -45,8 +45,10 @@ struct kb_object_layout {
 	uint32_t values_items; /* 0 up to 3.11: the values themselves */
 	uint32_t function_code, function_qualname, method_function, method_self;
 	uint32_t builtin_definition, exception_args, weakref_object, bytearray_start;
+	uint32_t bytearray_alloc, bytearray_bytes;
 	uint32_t generator_frame; /* PyFrameObject *; 3.11+: where the frame itself begins */
 	uint32_t generator_state, generator_qualname;
+	uint32_t gc_head; /* size of PyGC_Head, which lies before objects with Py_TPFLAGS_HAVE_GC */
 };
 
 /*

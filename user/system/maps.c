@@ -38,6 +38,8 @@ bool kb_map__parse(const char *line, struct kb_map *map)
 	    path_at < 0 || parsed.end <= parsed.start || strlen(permissions) != 4)
 		return false;
 	parsed.executable = permissions[2] == 'x';
+	parsed.writable = permissions[1] == 'w';
+	parsed.shared = permissions[3] == 's';
 	parsed.path = strdup(line + path_at + strspn(line + path_at, " "));
 	if (!parsed.path)
 		return false;

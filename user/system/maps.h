@@ -17,7 +17,8 @@ struct kb_map {
 	uint64_t offset;     /* in the file */
 	uint64_t inode;	     /* 0: no file */
 	uint32_t device_major, device_minor;
-	bool executable;
+	bool executable, writable;
+	bool shared;  /* with other processes: MAP_SHARED */
 	bool deleted; /* the file has no name any more */
 	char *path; /* without " (deleted)"; "" for anonymous memory, "[heap]" and the like as they
 		       are */

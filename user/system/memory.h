@@ -17,4 +17,11 @@ bool kb_memory__read(pid_t pid, uint64_t address, void *buffer, size_t size);
 bool kb_memory__read_u64(pid_t pid, uint64_t address, uint64_t *value);
 bool kb_memory__read_u32(pid_t pid, uint64_t address, uint32_t *value);
 
+/*
+ * Pieces of one size from many places, with few system calls: n of `size` bytes each, one after the
+ * other into buffer. readable[i] says of each whether it is whole.
+ */
+void kb_memory__read_many(pid_t pid, const uint64_t *addresses, size_t n, size_t size, void *buffer,
+			  bool *readable);
+
 #endif
