@@ -352,6 +352,9 @@ static __noinline int describe_wait(struct kb_wait *wait, struct kb_proc *proc, 
 		return 1;
 	}
 	kb_walk_tail(walk, proc, layout, wait->state);
+	/* Not from there: programs may be eight calls deep, and this is deep. */
+	if (config.want & KB_WANT_TASKS && walk->tstate_at)
+		kb_tasks_append(walk, proc, layout);
 	walk->head.flags = KB_STACK_WAIT | (status == KB_WALK_TRUNCATED ? KB_STACK_TRUNCATED : 0);
 	if (walk->head.hash % VERIFY_EVERY == walk->checks++ % VERIFY_EVERY)
 		kb_verify_frame(walk, proc, layout);

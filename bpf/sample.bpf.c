@@ -174,6 +174,9 @@ static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 		return 0;
 	}
 	kb_walk_tail(walk, proc, layout, state);
+	/* Not from there: programs may be eight calls deep, and this is deep. */
+	if (config.want & KB_WANT_TASKS && walk->tstate_at)
+		kb_tasks_append(walk, proc, layout);
 	walk->head.flags = status == KB_WALK_TRUNCATED ? KB_STACK_TRUNCATED : 0;
 	/* A known stack may have had a code object replaced: look at one of its frames now and
 	 * then. */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "python/tail.bpf.h"
-#include "python/tasks.bpf.h"
 
 #define INTERPRETER_ID_MAX 0xfffULL /* what a word has room for; larger ones are shown as it */
 
@@ -83,7 +82,5 @@ __noinline int kb_walk_tail(struct kb_walk *walk, struct kb_proc *proc,
 	append_interpreter(walk, proc, layout);
 	if (config.want & KB_WANT_OPCODE)
 		append_opcode(walk, layout);
-	if (config.want & KB_WANT_TASKS)
-		kb_tasks_append(walk, proc, layout);
 	return 0;
 }
