@@ -13,5 +13,6 @@
 #include "keelback/calls.h"
 #include "keelback/calls_format.h"
 #include "keelback/call_counter.h"
+#include "keelback/faults.h"
 
 #endif
