@@ -34,7 +34,9 @@ struct pt_regs {
 #define KB_SYSCALL_SECOND(ctx) ((ctx)->regs[1])
 #define KB_SYSCALL_FUTEX       98
 
-#define KB_THREAD_POINTER(task) ((task)->thread.uw.tp_value)
+#define KB_THREAD_POINTER(task)	     ((task)->thread.uw.tp_value)
+#define KB_READ_THREAD_POINTER(task) BPF_CORE_READ(task, thread.uw.tp_value)
+#define KB_FAULT_ACCESS(task)	     KB_ACCESS_UNKNOWN
 
 /*
  * glibc places struct pthread (0x7c0 bytes in 2.36) right below the thread

@@ -4,7 +4,16 @@
 
 struct thread_struct {
 	unsigned long fsbase;
+	unsigned long trap_nr, error_code; /* of the last fault in user space */
 } KB_CORE;
+
+/* What a page fault wanted (arch/x86/include/asm/trap_pf.h); other faults have other codes. */
+#define KB_TRAP_PAGE_FAULT 14
+#define KB_FAULT_ACCESS(task)                                                                      \
+	(BPF_CORE_READ(task, thread.trap_nr) != KB_TRAP_PAGE_FAULT ? KB_ACCESS_UNKNOWN             \
+	 : BPF_CORE_READ(task, thread.error_code) & 16		   ? KB_ACCESS_EXECUTE             \
+	 : BPF_CORE_READ(task, thread.error_code) & 2		   ? KB_ACCESS_WRITE               \
+								   : KB_ACCESS_READ)
 
 /* The timer interrupt's entry (arch/x86/include/asm/trace/irq_vectors.h); other processors have no
  * such tracepoint. */
@@ -83,6 +92,8 @@ struct pt_regs {
 /* A system call and clone() both store the FS base here at once, so it is right for a running
  * thread. */
 #define KB_THREAD_POINTER(task) ((task)->thread.fsbase)
+/* Of another task than the current one: what it had when it left its CPU last. */
+#define KB_READ_THREAD_POINTER(task) BPF_CORE_READ(task, thread.fsbase)
 
 /* glibc and musl: pthread_self() is the thread pointer itself. */
 #define KB_PTHREAD_SELF(tp) (tp)

@@ -34,8 +34,61 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+struct list_head {
+	struct list_head *next;
+} KB_CORE;
+
 struct signal_struct {
 	atomic_t live; /* threads that have not exited */
+	struct list_head thread_head;
+	int group_exit_code;
+	unsigned int flags;
+	struct mm_struct *oom_mm; /* the OOM killer has chosen the process */
+} KB_CORE;
+
+/* What came with a signal. */
+union __sifields {
+	struct {
+		int _pid;
+		__u32 _uid;
+	} _kill;
+	struct {
+		void *_addr;
+	} _sigfault;
+} KB_CORE;
+
+struct kernel_siginfo {
+	int si_code;
+	union __sifields _sifields;
+} KB_CORE;
+
+struct sigaction {
+	void *sa_handler;
+} KB_CORE;
+
+struct k_sigaction {
+	struct sigaction sa;
+} KB_CORE;
+
+struct sighand_struct {
+	struct k_sigaction action[64];
+} KB_CORE;
+
+/* The parent has another name since Linux 6.15 (commit 633488947ef6). */
+struct kernfs_node {
+	struct kernfs_node *__parent;
+	const char *name;
+} KB_CORE;
+struct kernfs_node___before_6_15 {
+	struct kernfs_node *parent;
+} KB_CORE;
+
+struct cgroup {
+	struct kernfs_node *kn;
+} KB_CORE;
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
 } KB_CORE;
 
 struct upid {
@@ -49,6 +102,7 @@ struct pid {
 
 struct mm_struct {
 	struct file *exe_file;
+	unsigned long arg_start, arg_end; /* the command line's strings */
 } KB_CORE;
 
 #if defined(__TARGET_ARCH_x86)
@@ -70,6 +124,9 @@ struct task_struct {
 	__u64 start_boottime;
 	char comm[16];
 	struct signal_struct *signal;
+	struct sighand_struct *sighand;
+	struct css_set *cgroups;
+	struct list_head thread_node; /* in signal->thread_head */
 	struct thread_struct thread;
 } KB_CORE;
 

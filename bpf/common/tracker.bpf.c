@@ -92,6 +92,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	__builtin_memcpy(&copy, proc, sizeof(copy));
 	copy.start_time = child->start_boottime;
 	copy.pending = 0;
+	copy.dying = 0;
 	publish(child, &copy);
 	if (config.want & KB_WANT_NATIVE)
 		kb_native_forked(proc->id, copy.id);

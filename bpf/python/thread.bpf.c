@@ -106,10 +106,17 @@ static long search_step(kb_u64 index, struct search *search)
 	return 0;
 }
 
+/*
+ * Before Linux 6.7 (commit ab5cfac139ab) the verifier looks at a callback of bpf_loop as if it were
+ * called once, and drops what cannot happen then: that there is a next thread state must not be
+ * known to begin with.
+ */
+static volatile kb_u64 unknown_zero;
+
 static __always_inline kb_u64 search_lists(struct kb_walk *walk, struct kb_proc *proc,
 					   const struct kb_layout *layout, kb_u64 tp)
 {
-	struct search search = { .walk = walk, .layout = layout, .tp = tp };
+	struct search search = { .walk = walk, .layout = layout, .tp = tp, .tstate = unknown_zero };
 
 	if (!kb_read_user(&search.interp, 8, proc->interp_head))
 		bpf_loop(LIST_STEPS_MAX, search_step, &search, 0);

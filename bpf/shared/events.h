@@ -76,6 +76,11 @@ enum kb_data_kind {
 	KB_DATA_MOMENT = 6,
 	KB_DATA_TASK = 7,
 	KB_DATA_CALL_FUNCTION = 16,
+	/* Of a process that dies: shared/faults.h. */
+	KB_DATA_FAULT = 30,
+	KB_DATA_FAULT_STACK = 31,
+	KB_DATA_FAULT_TASK = 32,
+	KB_DATA_FAULT_THREAD = 33,
 };
 
 /* A process that BPF set up itself (started or forked while observed). */
@@ -221,6 +226,9 @@ enum kb_notice_kind {
 	KB_NOTICE_MAPS = 6,    /* native code in no mapping that user space has told of */
 	KB_NOTICE_TABLE = 7,   /* a stack ended in an image without its table */
 	KB_NOTICE_TASKS = 8,   /* a process whose dict of running tasks is not known */
+	KB_NOTICE_FAULT = 30,  /* all records of a process that dies are in the data ring */
+	KB_NOTICE_SIGNAL = 31, /* a signal that is watched was sent to an observed process */
+	KB_NOTICE_HELD = 32,   /* a thread that dies is held: seize it, and let go */
 };
 
 struct kb_notice {

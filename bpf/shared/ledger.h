@@ -77,7 +77,18 @@
 	X(TASK_CHANGED, "task_changed", FAILED, "task that ran on while it was read")              \
 	X(TASKS_CUT, "tasks_cut", NOTE, "looks that did not reach all tasks")                      \
 	X(LOOKS_SKIPPED, "looks_skipped", NOTE,                                                    \
-	  "looks at tasks left out, to bound the cost: use a lower rate")
+	  "looks at tasks left out, to bound the cost: use a lower rate")                          \
+	X(FAULT_THREADS, "fault_threads", NOTE, "threads of dying processes beyond the limit")     \
+	X(FAULT_STACKS_CUT, "fault_stacks_cut", NOTE,                                              \
+	  "threads of dying processes whose frames could not all be read")                         \
+	X(FAULT_NATIVE_CUT, "fault_native_cut", NOTE, "C stacks that end before their root")       \
+	X(FAULT_NO_MAPS, "fault_no_maps", NOTE,                                                    \
+	  "C stacks that are missing: the process's mappings are not known")                       \
+	X(FAULT_NOT_HELD, "fault_not_held", NOTE,                                                  \
+	  "dying processes whose values were not read: they could not be held")                    \
+	X(FAULT_DUMPS, "fault_dumps", NOTE, "dumps of running processes that were asked for")      \
+	X(FAULT_DUMPS_FAILED, "fault_dumps_failed", NOTE,                                          \
+	  "dumps of running processes that could not be taken")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

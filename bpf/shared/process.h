@@ -110,7 +110,7 @@ struct kb_proc {
 	kb_u32 image;
 	kb_u32 pending; /* samples taken while unidentified */
 	kb_u32 epoch;	/* moves on when a code object was replaced */
-	kb_u32 reserved;
+	kb_u32 dying;	/* a thread of it has begun to tell what it died of */
 };
 KB_ASSERT_SIZE(struct kb_proc, 208);
 

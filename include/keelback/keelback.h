@@ -14,5 +14,6 @@
 #include "keelback/calls_format.h"
 #include "keelback/call_counter.h"
 #include "keelback/census.h"
+#include "keelback/faults.h"
 
 #endif

@@ -23,12 +23,15 @@ _keelback() {
 	case $previous in
 	-f | --format)
 		[[ $command == diff ]] && mapfile -t COMPREPLY < <(compgen -W "table diff-flamegraph json" -- "$current")
-		[[ $command == diff ]] || mapfile -t COMPREPLY < <(compgen -W "$(keelback "$command" --help 2>/dev/null |
+		[[ $command == faults ]] && mapfile -t COMPREPLY < <(compgen -W "text jsonl" -- "$current")
+		[[ $command == diff || $command == faults ]] || mapfile -t COMPREPLY < <(compgen -W "$(keelback "$command" --help 2>/dev/null |
 			sed -n '/^Formats:/,/^$/s/^  \([a-z-]*\) .*/\1/p')" -- "$current")
 		;;
 	-p | --pid)
 		mapfile -t COMPREPLY < <(compgen -W "$(keelback ps -q 2>/dev/null | sed -n 's/^\([0-9]*\) .*/\1/p')" -- "$current")
 		;;
+	--signals | --register) mapfile -t COMPREPLY < <(compgen -W "SEGV,FPE,ABRT,BUS,ILL TERM KILL QUIT URG" -- "$current") ;;
+	--directory) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
 	--mode) mapfile -t COMPREPLY < <(compgen -W "cpu wall gil gil-wait exception" -- "$current") ;;
 	--async) mapfile -t COMPREPLY < <(compgen -W "running all" -- "$current") ;;
 	--time) mapfile -t COMPREPLY < <(compgen -W "sampled measured none" -- "$current") ;;
@@ -48,7 +51,7 @@ _keelback() {
 		;;
 	--cgroup) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
 	--baseline) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
-	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout | --duty | --every | --largest) ;;
+	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout | --duty | --every | --largest | --later | --hang | --max-files | --max-bytes) ;;
 	-o | --output | --command-output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	--when) mapfile -t COMPREPLY < <(compgen -W "cpu> cpu< gil> gil< threads> threads<" -- "$current") ;;
 	*)

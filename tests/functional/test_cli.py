@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import REPO, once
 from sampling import Sampling
 
-COMMANDS = ["sample", "top", "calls", "convert", "diff", "stats", "dump", "census", "ps", "doctor"]
+COMMANDS = ["sample", "top", "calls", "convert", "diff", "stats", "dump", "faults", "census", "ps", "doctor"]
 
 BUSY = """
 import sys, time
@@ -85,6 +85,30 @@ BAD_INPUT = [
     (["census", "-p", "1", "--sort", "name"], 2, r"--sort: 'name' is none of bytes, objects"),
     (["census", "-a", "-o", "/no/such/dir/x"], 1, r"cannot write '/no/such/dir/x'"),
     (["census", "--", "true"], 2, r"census: takes no command"),
+    (["faults"], 2, r"faults: no target: give --pid, --container, --cgroup, --all or -- COMMAND"),
+    (["faults", "-p", "4194304"], 2, r"no process with PID 4194304"),
+    (["faults", "-p", SLEEP], 4, r"process \d+ cannot be observed: it is not a Python process"),
+    (["faults", "-a", "--signals", "SEGV,FOO"], 2, r"--signals: 'FOO' is no signal"),
+    (["faults", "-a", "--signals", ""], 2, r"--signals: '' is no signal"),
+    (["faults", "-a", "--signals", "0"], 2, r"--signals: '0' is no signal"),
+    (["faults", "-a", "--signals", "65"], 2, r"--signals: '65' is no signal"),
+    (["faults", "-a", "--signals", "SEGV,CHLD"], 2, r"--signals: SIGCHLD ends no process"),
+    (["faults", "-a", "--register", "USR1"], 2, r"--register: SIGUSR1 ends a process that does not handle it.*--chain"),
+    (["faults", "-a", "--register", "URG,"], 2, r"--register: '' is no signal"),
+    (["faults", "-a", "--chain"], 2, r"--chain needs --register"),
+    (["faults", "-a", "--repeat"], 2, r"--repeat needs --later SECONDS"),
+    (["faults", "-a", "--exit"], 2, r"--exit needs --later SECONDS"),
+    (["faults", "-a", "--later", "1", "--repeat", "--exit"], 2, r"--repeat and --exit do not go together"),
+    (["faults", "-a", "--later", "0"], 2, r"--later: '0' is not from 0.001 to"),
+    (["faults", "-a", "--hang", "x"], 2, r"--hang: 'x' is not a number of seconds"),
+    (["faults", "-a", "--limit", "0"], 2, r"--limit: '0' is not a number from 1 to 2048"),
+    (["faults", "-a", "-f", "xml"], 2, r"--format: 'xml' is none of text, jsonl"),
+    (["faults", "-a", "--max-files", "9"], 2, r"--max-files needs --directory DIR"),
+    (["faults", "-a", "--directory", "/tmp", "--max-bytes", "9T"], 2, r"--max-bytes: '9T' is not a size such as"),
+    (["faults", "-a", "--directory", "/tmp", "-o", "x"], 2, r"--output and --directory do not go together"),
+    (["faults", "-a", "--directory", "/no/such/dir"], 1, r"cannot write '/no/such/dir'"),
+    (["faults", "-a", "-o", "/no/such/dir/x"], 1, r"cannot write '/no/such/dir/x'"),
+    (["faults", "--", "/no/such/program"], 2, r"cannot run '/no/such/program'"),
     (["doctor", "-a"], 2, r"unknown option '-a'"),
     (["doctor", "-p", "1"], 2, r"unknown option '-p'"),
     (["convert", "a.kb", "b.kb"], 2, r"unexpected argument 'b.kb'"),

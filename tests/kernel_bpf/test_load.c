@@ -44,6 +44,9 @@ static const struct {
 	{ "on_call_exit", 10000 },
 	{ "on_call_exec", 50 },
 	{ "on_call_switch", 200 },
+	{ "on_signal_deliver", 130000 },
+	{ "on_signal_generate", 270 },
+	{ "on_signal_hold", 240 },
 };
 #define N_BUDGETS (sizeof(budgets) / sizeof(*budgets))
 
@@ -87,6 +90,19 @@ static void take_counts(const struct kb_collect_bpf *bpf)
 	}
 }
 
+/* The programs of kernel/faults_programs.h, which go with no other. */
+static void choose_faults(struct kb_collect_bpf *bpf, bool faults)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, bpf->obj)
+	{
+		if (faults || strstr(bpf_program__name(program), "signal"))
+			bpf_program__set_autoload(
+				program, faults && strstr(bpf_program__name(program), "signal"));
+	}
+}
+
 /* iterators: where the kernel has them; without, its verifier sees what older ones do. */
 static void load_configuration(const struct kb_config *config, bool tick, bool iterators)
 {
@@ -105,6 +121,7 @@ static void load_configuration(const struct kb_config *config, bool tick, bool i
 	bpf_program__set_autoload(bpf->progs.on_clock_empty, !tick);
 	if (on_tick)
 		bpf_program__set_autoload(on_tick, tick);
+	choose_faults(bpf, false);
 	status = kb_collect_bpf__load(bpf);
 	if (status)
 		fail_msg("filter %u, children %u, tid %u, tick %d, iterators %d: %s",
@@ -163,6 +180,35 @@ static void test_every_mode_loads(void **state)
 					    .filter = i % 3 };
 
 		load_configuration(&config, false, (i & 1) == (i / 2 & 1));
+	}
+}
+
+static void test_faults_load(void **state)
+{
+	need_root();
+	kb_load__prepare();
+	for (unsigned i = 0; i < 3 * 2 * 2; i++) {
+		struct kb_collect_bpf *bpf = kb_collect_bpf__open();
+		int status;
+
+		assert_non_null(bpf);
+		bpf->rodata->config = (struct kb_config){ .filter = i / 4,
+							  .self_tgid = getpid(),
+							  .want = KB_WANT_GC };
+		bpf->rodata->fault_config =
+			(struct kb_fault_config){ .fatal = 1 << 10,
+						  .watched = i & 1 ? 1 << 22 : 0,
+						  .frames = 100,
+						  .want_stack = i & 1,
+						  .want_oom = i & 1,
+						  .hold_ms = 500 };
+		bpf->rodata->kb_walk_without_iterators = i & 2;
+		choose_faults(bpf, true);
+		status = kb_collect_bpf__load(bpf);
+		if (status)
+			fail_msg("configuration %u: %s", i, strerror(-status));
+		take_counts(bpf);
+		kb_collect_bpf__destroy(bpf);
 	}
 }
 
@@ -340,6 +386,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_every_configuration_loads),
 		cmocka_unit_test(test_every_wish_loads),
 		cmocka_unit_test(test_every_mode_loads),
+		cmocka_unit_test(test_faults_load),
 		cmocka_unit_test(test_verifier_budgets),
 		cmocka_unit_test(test_followed_processes_vanish),
 		cmocka_unit_test(test_all_processes_vanish),

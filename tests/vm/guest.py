@@ -309,6 +309,25 @@ def test_ps():
 
 
 @case
+def test_faults():
+    """A death with its threads and C stack; values of it only where the kernel can hold it."""
+    code = "import os, threading, time\ndef waits(): time.sleep(60)\ndef dies(): os.abort()\n"
+    code += "threading.Thread(target=waits, daemon=True).start()\ntime.sleep(1)\ndies()"
+    command = ["--", PYTHON, "-c", code]
+    out, log = keelback("faults", "--native", "--json", *command, status=128 + signal.SIGABRT)
+    report = json.loads(out)
+    print(log, report)
+    assert "1 deaths seen = 1 good" in log
+    assert report["signal_name"] == "SIGABRT" and report["cgroup"].startswith("/")
+    stacks = [[frame["name"] for frame in thread["frames"]] for thread in report["threads"]]
+    assert stacks[0][0] == "waits" and stacks[1] == ["dies", "<module>"], stacks
+    assert report["c_stack_end"] == "" and len(report["c_stack"]) > 8
+    held = release() >= (6, 18)
+    _, log = keelback("faults", "--locals", *command, status=128 + signal.SIGABRT if held else 4)
+    assert held or "this kernel cannot hold a process" in log
+
+
+@case
 def test_demo():
     """What `make demo` runs."""
     _, log = keelback("sample", "-o", "/tmp/demo.kb", "--", PYTHON, "/keelback/scripts/demo_program.py", 10)

@@ -27,6 +27,8 @@ static const struct kb_command commands[] = {
 	  kb_command__dump },
 	{ "census", "What is in the heap now? Objects by type, memory, the largest ones",
 	  kb_command__census },
+	{ "faults", "What did it die of? Stacks of programs that crash, hang or are signalled",
+	  kb_command__faults },
 	{ "ps", "List Python processes, and whether keelback works on them", kb_command__ps },
 	{ "doctor", "Try what keelback needs from this machine", kb_command__doctor },
 };
@@ -60,6 +62,7 @@ static void print_help(void)
 	     "  keelback sample -a -d 60 -o machine.kb    record the whole machine for a minute\n"
 	     "  keelback convert machine.kb -o out.html   and look at it later\n"
 	     "  keelback dump -p 4711 --locals            where is it now, and with what?\n"
+	     "  keelback faults -a --native               tell of every Python that crashes\n"
 	     "\n"
 	     "Observing needs root, or the capabilities that 'keelback doctor' names.");
 }

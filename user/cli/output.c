@@ -170,7 +170,7 @@ FILE *kb_output__stream(struct kb_output *output)
 	return output->stream;
 }
 
-static bool reader_gone(int fd)
+bool kb_output__reader_gone(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
 
@@ -183,7 +183,7 @@ static struct kb_error *commit_stdout(struct kb_error *err)
 
 	if (!broken && !err)
 		return NULL;
-	if (reader_gone(STDOUT_FILENO)) {
+	if (kb_output__reader_gone(STDOUT_FILENO)) {
 		kb_error__destroy(err);
 		return kb_failed("%s", "");
 	}

@@ -30,6 +30,9 @@ void kb_output__abandon(void);
 /* Can this file be written, as far as one can tell without touching it? */
 struct kb_error *kb_output__check(const char *path);
 
+/* Is it a pipe that nobody reads any more? */
+bool kb_output__reader_gone(int fd);
+
 /* Both names lead to one file, which would be replaced while it is what is read. */
 bool kb_same_file(const char *a, const char *b);
 

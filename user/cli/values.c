@@ -10,6 +10,7 @@
 #define PIDS_MAX	4096 /* what a target takes */
 #define DIGITS_MAX	15   /* no double and no long overflows below */
 #define SECONDS_MIN	0.001
+#define BYTES_LARGEST	(1l << 40)
 #define DURATION_NS_MAX 1000000000000 /* 1000 s */
 
 /* Digits only, at least one. */
@@ -150,5 +151,20 @@ struct kb_error *kb_value__rate(const char *option, const char *text, bool *tick
 				KB_RATE_MAX);
 	*tick = false;
 	*hz = value;
+	return NULL;
+}
+
+struct kb_error *kb_value__bytes(const char *option, const char *text, uint64_t *bytes)
+{
+	static const char units[] = "KMG";
+	size_t digits = strspn(text, "0123456789");
+	const char *unit = text[digits] ? strchr(units, text[digits]) : NULL;
+	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+	long value;
+
+	if ((text[digits] && (!unit || text[digits + 1])) ||
+	    !parse_in_range(text, digits, 1, BYTES_LARGEST >> shift, &value))
+		return kb_usage("%s: '%s' is not a size such as 500K, 64M or 1G", option, text);
+	*bytes = (uint64_t)value << shift;
 	return NULL;
 }

@@ -34,4 +34,7 @@ struct kb_error *kb_value__choice(const char *option, const char *text, const ch
 /* HZ or "tick". */
 struct kb_error *kb_value__rate(const char *option, const char *text, bool *tick, unsigned *hz);
 
+/* Bytes, with K, M or G for their multiples of 1024: "64M". */
+struct kb_error *kb_value__bytes(const char *option, const char *text, uint64_t *bytes);
+
 #endif

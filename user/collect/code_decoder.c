@@ -84,6 +84,19 @@ void kb_code_decoder__add(struct kb_code_decoder *decoder, uint32_t proc, uint64
 		kb_id_map__set(&decoder->codes, proc, address, code);
 }
 
+void kb_code_decoder__add_remote(struct kb_code_decoder *decoder, uint32_t proc, uint64_t address,
+				 const struct kb_remote_code *code, const struct kb_layout *layout)
+{
+	struct kb_code_info info = { .file = code->file,
+				     .name = code->name,
+				     .first_line = code->first_line,
+				     .linetable_kind = layout->linetable_kind,
+				     .linetable = code->lines,
+				     .linetable_bytes = code->lines_bytes };
+
+	kb_code_decoder__add(decoder, proc, address, &info);
+}
+
 /* Into the profile, with the line table if all of it is there. */
 static void finish(struct kb_code_decoder *decoder, struct pending *pending)
 {

@@ -5,6 +5,7 @@
 #include "bpf/shared/events.h"
 #include "bpf/shared/layout.h"
 #include "model/profile.h"
+#include "python/remote_code.h"
 
 /*
  * Code objects as they arrive from the kernel, in one record and the chunks of
@@ -22,9 +23,12 @@ void kb_code_decoder__code(struct kb_code_decoder *decoder, const struct kb_data
 void kb_code_decoder__lines(struct kb_code_decoder *decoder, const struct kb_data_lines *record,
 			    size_t size);
 
-/* A code object that was read from the process itself. */
+/* A code object that was read from the process itself, decoded or as it was read. */
 void kb_code_decoder__add(struct kb_code_decoder *decoder, uint32_t proc, uint64_t address,
 			  const struct kb_code_info *info);
+
+void kb_code_decoder__add_remote(struct kb_code_decoder *decoder, uint32_t proc, uint64_t address,
+				 const struct kb_remote_code *code, const struct kb_layout *layout);
 
 #define KB_CODE_HIDDEN (UINT32_MAX - 1)
 

@@ -185,6 +185,8 @@ static void describe(pid_t pid, uint64_t start_ns, const struct kb_image_info *i
 					.python = image ? image->version : "" };
 	struct kb_error *err;
 
+	if (!ingest) /* a bare session */
+		return;
 	kb_process__command(pid, command, sizeof(command));
 	err = kb_ingest__add_process(ingest, proc, &info);
 	if (err)

@@ -194,17 +194,10 @@ void kb_ingest__fetch_code(struct kb_ingest *ingest, uint32_t proc, pid_t pid, u
 {
 	const struct kb_layout *layout;
 	struct kb_remote_code code;
-	struct kb_code_info info = {};
 
 	if (!ingest->opts.read_code(proc, pid, address, &code, &layout, ingest->opts.context))
 		return;
-	info.file = code.file;
-	info.name = code.name;
-	info.first_line = code.first_line;
-	info.linetable_kind = layout->linetable_kind;
-	info.linetable = code.lines;
-	info.linetable_bytes = code.lines_bytes;
-	kb_code_decoder__add(ingest->decoder, proc, address, &info);
+	kb_code_decoder__add_remote(ingest->decoder, proc, address, &code, layout);
 	kb_remote_code__free(&code);
 }
 

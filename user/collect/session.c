@@ -80,6 +80,8 @@ struct kb_error *kb_session__open(struct kb_session *s, const struct kb_session_
 	KB_TRY(kb_identifier__create(s->target, s->programs, &s->identifier));
 	kb_session__meta(s, &meta);
 	KB_TRY(kb_profile__create(&meta, &s->profile));
+	if (opts->bare)
+		return NULL;
 	if (opts->frames_native || opts->frames_kernel)
 		KB_TRY(kb_native__create(s->programs, s->profile, &s->native));
 	if (opts->frames_native)
@@ -133,7 +135,8 @@ struct kb_error *kb_session__start(struct kb_session *s)
 	err = find_processes(s, &pids);
 	s->started = kb_now(CLOCK_MONOTONIC);
 	s->started_unix = kb_now(CLOCK_REALTIME);
-	kb_ingest__set_start(s->ingest, s->started);
+	if (s->ingest)
+		kb_ingest__set_start(s->ingest, s->started);
 	s->next_drain = s->started + s->drain_ms * KB_NS_PER_MS;
 	if (!err && s->collector->attach)
 		err = s->collector->attach(&pids, s->context);
@@ -160,7 +163,8 @@ static void on_notice(const struct kb_notice *notice, void *context)
 		kb_native__notice(s->native, notice);
 		break;
 	case KB_NOTICE_CODE:
-		kb_ingest__fetch_code(s->ingest, notice->proc, notice->tgid, notice->code);
+		if (s->ingest)
+			kb_ingest__fetch_code(s->ingest, notice->proc, notice->tgid, notice->code);
 		break;
 	case KB_NOTICE_EXEC:
 	case KB_NOTICE_UNKNOWN:
@@ -176,7 +180,7 @@ void kb_session__record(const void *record, size_t size, void *context)
 {
 	struct kb_session *s = context;
 
-	if (!kb_ingest__record(s->ingest, record, size) && s->collector->record)
+	if ((!s->ingest || !kb_ingest__record(s->ingest, record, size)) && s->collector->record)
 		s->collector->record(record, size, s->context);
 }
 
@@ -195,11 +199,14 @@ static struct kb_error *take_ledger(struct kb_session *s)
 /* Ends a generation and takes everything of it. */
 struct kb_error *kb_session__drain(struct kb_session *s)
 {
-	kb_programs__flip(s->programs);
+	/* Without tables of counts there is nothing to change over. */
+	if (s->ingest)
+		kb_programs__flip(s->programs);
 	kb_programs__read_data(s->programs, kb_session__record, s);
 	if (s->collector->drain)
 		KB_TRY(s->collector->drain(s->context));
-	kb_ingest__end_generation(s->ingest, s->generation);
+	if (s->ingest)
+		kb_ingest__end_generation(s->ingest, s->generation);
 	s->generation++;
 	KB_TRY(take_ledger(s));
 	s->drain_now = false;

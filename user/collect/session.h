@@ -48,6 +48,12 @@ struct kb_session_opts {
 	uint64_t sample_ns; /* as in kb_ingest_opts */
 	unsigned drain_ms;
 	bool frames_native, frames_kernel; /* native and kernel frames in stacks */
+	/*
+	 * For what runs for ever: no table of processes and functions is kept, all records of the
+	 * data ring and the notices of code objects are the collector's, and of the profile there
+	 * is only the ledger.
+	 */
+	bool bare;
 };
 
 struct kb_session {
@@ -55,7 +61,7 @@ struct kb_session {
 	struct kb_programs *programs;
 	struct kb_identifier *identifier;
 	struct kb_native *native; /* NULL: neither native nor kernel frames */
-	struct kb_ingest *ingest;
+	struct kb_ingest *ingest; /* NULL in a bare session */
 	struct kb_profile *profile;
 	struct kb_launch launch;
 	struct kb_wake wake;

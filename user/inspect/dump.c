@@ -197,6 +197,32 @@ struct kb_error *kb_dump__take(const struct kb_target *target, const struct kb_d
 	return err;
 }
 
+struct kb_error *kb_dump__create_empty(unsigned frames, struct kb_dump **result)
+{
+	struct kb_dump_opts opts = { .size = sizeof(opts), .frames = frames };
+	struct kb_dump *dump = calloc(1, sizeof(*dump));
+	struct kb_error *err = NULL;
+
+	if (!dump)
+		return kb_error__no_memory();
+	err = set_opts(dump, &opts);
+	dump->strings = kb_strpool__create(STRINGS_BYTES_MAX, STRINGS_MAX);
+	if (!err && !dump->strings)
+		err = kb_error__no_memory();
+	if (err)
+		kb_dump__destroy(dump);
+	else
+		*result = dump;
+	return err;
+}
+
+struct kb_error *kb_dump__add_empty(struct kb_dump *dump, uint32_t threads)
+{
+	KB_TRY(kb_dump__add_failed(dump, 0));
+	dump->processes[0].threads = calloc(threads + 1, sizeof(*dump->processes[0].threads));
+	return dump->processes[0].threads ? NULL : kb_error__no_memory();
+}
+
 void kb_dump__destroy(struct kb_dump *dump)
 {
 	if (!dump)

@@ -68,6 +68,11 @@ struct kb_dump {
 /* A string of the dump; a text that says so where there is no room for it. */
 const char *kb_dump__string(struct kb_dump *dump, const char *text);
 
+/* For stacks that come from elsewhere: an empty dump, and a process with room for so many threads.
+ */
+struct kb_error *kb_dump__create_empty(unsigned frames, struct kb_dump **dump);
+struct kb_error *kb_dump__add_empty(struct kb_dump *dump, uint32_t threads);
+
 /* What dump_process.c adds to a dump. *found false without an error: no Python process. */
 struct kb_error *kb_dump__add_process(struct kb_dump *dump, struct kb_image_cache *images,
 				      pid_t pid, pid_t tid, bool *found);
@@ -80,6 +85,8 @@ uint32_t kb_dump__try_asleep(struct kb_dump *dump, struct kb_dump_process_data *
 /* Catches those that run (dump_sample.c), until the time is up. */
 struct kb_error *kb_dump__catch_running(struct kb_dump *dump);
 
+/* The last part of a qualified name, as tracebacks show it. */
+const char *kb_dump__bare_name(const char *qualname);
 /* Makes the stack of a sample that of a thread. */
 void kb_dump_thread__take_sample(struct kb_dump *dump, struct kb_dump_process_data *process,
 				 struct kb_dump_thread_data *thread,

@@ -26,7 +26,7 @@
 
 /* ---------------------------------------------------------------- samples */
 
-static const char *bare(const char *qualname)
+const char *kb_dump__bare_name(const char *qualname)
 {
 	const char *dot = strrchr(qualname, '.');
 
@@ -55,8 +55,9 @@ static void add_sampled(struct kb_dump *dump, struct kb_dump_thread_data *thread
 		return;
 	data->info.file = kb_dump__string(dump, function->file);
 	data->info.qualname = kb_dump__string(dump, function->name);
-	data->info.name = kb_dump__string(
-		dump, function->kind == KB_FRAME_NATIVE ? function->name : bare(function->name));
+	data->info.name = kb_dump__string(dump, function->kind == KB_FRAME_NATIVE
+							? function->name
+							: kb_dump__bare_name(function->name));
 	data->info.line = frame->line;
 	data->info.opcode = kb_dump__string(dump, frame->opcode);
 	data->info.kind = function->kind == KB_FRAME_NATIVE ? KB_DUMP_NATIVE : KB_DUMP_PYTHON;

@@ -139,6 +139,14 @@ static int kernel_function(const char *name)
 	return vmlinux() ? btf__find_by_name_kind(vmlinux(), name, BTF_KIND_FUNC) : -ENOENT;
 }
 
+bool kb_probe__kernel_function(struct kb_probe_arg arg, char *detail, size_t size)
+{
+	if (kernel_function(arg.name) >= 0)
+		return true;
+	snprintf(detail, size, "not among the kernel's functions");
+	return false;
+}
+
 /* Makes an iterator on the stack and destroys it. */
 bool kb_probe__iter_num(struct kb_probe_arg arg, char *detail, size_t size)
 {

@@ -39,6 +39,8 @@ bool kb_probe__uprobe_helper(struct kb_probe_arg arg, char *detail, size_t size)
 bool kb_probe__map(struct kb_probe_arg arg, char *detail, size_t size); /* number: BPF_MAP_TYPE_* */
 bool kb_probe__tracepoint(struct kb_probe_arg arg, char *detail,
 			  size_t size); /* name: of a BTF tracepoint */
+bool kb_probe__kernel_function(struct kb_probe_arg arg, char *detail,
+			       size_t size); /* name: of one that BPF may call */
 bool kb_probe__iter_num(struct kb_probe_arg arg, char *detail, size_t size);
 bool kb_probe__clock_program(struct kb_probe_arg arg, char *detail, size_t size);
 bool kb_probe__uprobe(struct kb_probe_arg arg, char *detail, size_t size);

@@ -28,6 +28,9 @@ static const struct {
 	{ "on_call_exit", KB_RUN_CALLS },
 	{ "on_call_exec", KB_RUN_CALLS },
 	{ "on_call_switch", KB_RUN_CALL_CLOCK },
+	{ "on_signal_deliver", KB_RUN_FAULTS },
+	{ "on_signal_generate", KB_RUN_FAULTS },
+	{ "on_signal_hold", KB_RUN_HOLD },
 };
 static const struct {
 	const char *name;
@@ -59,6 +62,10 @@ static const struct {
 	{ "task_dicts", KB_RUN_TASKS },
 	{ "task_names", KB_RUN_TASKS },
 	{ "task_scratch", KB_RUN_TASKS },
+	{ "first_faults", KB_RUN_FAULTS },
+	{ "senders", KB_RUN_FAULTS },
+	{ "fault_scratch", KB_RUN_FAULTS },
+	{ "holds", KB_RUN_HOLD },
 };
 
 static int on_notice(void *context, void *record, size_t size)
@@ -107,6 +114,7 @@ static struct kb_error *configure(struct kb_programs *p, const struct kb_program
 	struct kb_collect_bpf *bpf = p->bpf;
 
 	bpf->rodata->config = opts->config;
+	bpf->rodata->fault_config = opts->faults;
 	bpf->bss->control.next_proc = 1;
 	p->runs = opts->runs;
 	if (opts->runs & KB_RUN_TICK && !bpf_object__find_program_by_name(bpf->obj, "on_tick"))

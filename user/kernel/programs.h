@@ -9,6 +9,7 @@
 #include "bpf/shared/calls.h"
 #include "bpf/shared/config.h"
 #include "bpf/shared/events.h"
+#include "bpf/shared/faults.h"
 #include "bpf/shared/layout.h"
 #include "bpf/shared/ledger.h"
 #include "bpf/shared/process.h"
@@ -32,13 +33,16 @@ enum {
 	KB_RUN_CALLS = 8,	/* call_programs.h */
 	KB_RUN_CALL_CLOCK = 16, /* likewise, clocked by time on a CPU */
 	KB_RUN_TASKS = 32,	/* asyncio's tasks in stacks: with KB_WANT_TASKS */
+	KB_RUN_FAULTS = 256,	/* processes that die: kernel/faults_programs.h */
+	KB_RUN_HOLD = 512,	/* and are held before: likewise */
 };
 
 struct kb_programs_opts {
 	struct kb_config config;
-	uint32_t counts_max; /* entries in each table of counts */
-	uint32_t data_bytes; /* size of the data ring, a power of two */
-	uint32_t runs;	     /* KB_RUN_*: what is loaded */
+	uint32_t counts_max;	       /* entries in each table of counts */
+	uint32_t data_bytes;	       /* size of the data ring, a power of two */
+	uint32_t runs;		       /* KB_RUN_*: what is loaded */
+	struct kb_fault_config faults; /* with KB_RUN_FAULTS */
 };
 
 /* Opens, sizes, loads; KB_STATUS_UNSUPPORTED when the kernel or the capabilities do not allow it.

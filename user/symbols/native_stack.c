@@ -77,6 +77,38 @@ struct kb_error *kb_code_map__create(struct kb_modules *modules, pid_t pid,
 	return err;
 }
 
+struct kb_error *kb_code_map__of_ranges(const struct kb_code_range *ranges, uint32_t n,
+					struct kb_code_map **result)
+{
+	struct kb_code_map *code = calloc(1, sizeof(*code));
+
+	if (!code)
+		return kb_error__no_memory();
+	if (n > MAPPINGS_MAX)
+		n = MAPPINGS_MAX;
+	code->mappings = calloc(n + 1, sizeof(*code->mappings));
+	for (; code->mappings && code->n < n; code->n++) {
+		const struct kb_code_range *from = &ranges[code->n];
+		struct mapping mapping = { from->start, from->end, from->relative, from->module,
+					   strdup(from->label[0] ? from->label : "[anonymous]") };
+
+		if (!mapping.label)
+			break;
+		code->mappings[code->n] = mapping;
+	}
+	if (code->n < n || !code->mappings) {
+		kb_code_map__destroy(code);
+		return kb_error__no_memory();
+	}
+	*result = code;
+	return NULL;
+}
+
+uint32_t kb_code_map__size(const struct kb_code_map *code)
+{
+	return code->n;
+}
+
 void kb_code_map__destroy(struct kb_code_map *code)
 {
 	if (!code)

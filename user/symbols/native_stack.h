@@ -20,6 +20,16 @@ struct kb_code_map;
 /* As it is now. modules is borrowed, and outlives it. */
 struct kb_error *kb_code_map__create(struct kb_modules *modules, pid_t pid,
 				     struct kb_code_map **map);
+/* As it was: ascending ranges, which are copied. */
+struct kb_code_range {
+	uint64_t start, end;
+	uint64_t relative;		/* of start, in the module */
+	const struct kb_module *module; /* NULL: no file's code */
+	const char *label;		/* of what is no module; "": anonymous memory */
+};
+struct kb_error *kb_code_map__of_ranges(const struct kb_code_range *ranges, uint32_t n,
+					struct kb_code_map **map);
+uint32_t kb_code_map__size(const struct kb_code_map *map);
 void kb_code_map__destroy(struct kb_code_map *map);
 
 struct kb_native_place {

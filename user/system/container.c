@@ -168,13 +168,12 @@ static bool in_own_namespace(pid_t pid)
 	return a > 0 && b > 0 && strcmp(own, init);
 }
 
-void kb_container__of_pid(pid_t pid, char *name, size_t size)
+void kb_container__of_path(const char *cgroup, char *name, size_t size)
 {
 	char path[KB_CGROUP_PATH_MAX], id[KB_CONTAINER_NAME_MAX], *part, *save = NULL;
 
 	*name = '\0';
-	if (!in_own_namespace(pid) || !kb_cgroup__of_pid(pid, path, sizeof(path)))
-		return;
+	snprintf(path, sizeof(path), "%s", cgroup);
 	/* The outermost part that names a container; without one the last part, as runc and crun
 	 * do. */
 	for (part = strtok_r(path, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
@@ -183,4 +182,13 @@ void kb_container__of_pid(pid_t pid, char *name, size_t size)
 		if (is_hex_id(id))
 			return;
 	}
+}
+
+void kb_container__of_pid(pid_t pid, char *name, size_t size)
+{
+	char path[KB_CGROUP_PATH_MAX];
+
+	*name = '\0';
+	if (in_own_namespace(pid) && kb_cgroup__of_pid(pid, path, sizeof(path)))
+		kb_container__of_path(path, name, size);
 }

@@ -22,4 +22,7 @@ struct kb_error *kb_container__find(const char *name, struct kb_cgroup *cgroup);
 /* The id (short, as engines print it) of the container that a process runs in; "" when in none. */
 void kb_container__of_pid(pid_t pid, char *name, size_t size);
 
+/* The same from what was noted of a process: its cgroup v2 path, and that it was in a container. */
+void kb_container__of_path(const char *path, char *name, size_t size);
+
 #endif

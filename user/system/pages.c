@@ -79,6 +79,18 @@ static const uint8_t *page_at(struct kb_pages *pages, uint64_t address)
 	return readable ? pages->bytes + place * PAGE_BYTES : NULL;
 }
 
+bool kb_pages__put(struct kb_pages *pages, uint64_t address, const void *bytes)
+{
+	uint32_t place = pages->used;
+
+	if (place == pages->max || address % PAGE_BYTES ||
+	    !kb_id_map__set(&pages->places, address, 0, place))
+		return false;
+	memcpy(pages->bytes + place * PAGE_BYTES, bytes, PAGE_BYTES);
+	pages->used++;
+	return true;
+}
+
 bool kb_pages__read(struct kb_pages *pages, uint64_t address, void *buffer, size_t size)
 {
 	uint8_t *out = buffer;

@@ -25,6 +25,9 @@ bool kb_pages__read(struct kb_pages *pages, uint64_t address, void *buffer, size
 bool kb_pages__read_u64(struct kb_pages *pages, uint64_t address, uint64_t *value);
 bool kb_pages__read_u32(struct kb_pages *pages, uint64_t address, uint32_t *value);
 
+/* Keeps a page that was had in another way: `bytes` has all of it. False: no room. */
+bool kb_pages__put(struct kb_pages *pages, uint64_t address, const void *bytes);
+
 /* Later reads see the memory as it is then. */
 void kb_pages__forget(struct kb_pages *pages);
 pid_t kb_pages__pid(const struct kb_pages *pages);
