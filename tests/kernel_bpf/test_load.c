@@ -44,6 +44,7 @@ static const struct {
 	{ "on_call_exit", 10000 },
 	{ "on_call_exec", 50 },
 	{ "on_call_switch", 200 },
+	{ "on_breakpoint", 132000 },
 };
 #define N_BUDGETS (sizeof(budgets) / sizeof(*budgets))
 

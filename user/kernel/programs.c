@@ -28,6 +28,7 @@ static const struct {
 	{ "on_call_exit", KB_RUN_CALLS },
 	{ "on_call_exec", KB_RUN_CALLS },
 	{ "on_call_switch", KB_RUN_CALL_CLOCK },
+	{ "on_breakpoint", KB_RUN_CHOSEN },
 };
 static const struct {
 	const char *name;
@@ -59,6 +60,15 @@ static const struct {
 	{ "task_dicts", KB_RUN_TASKS },
 	{ "task_names", KB_RUN_TASKS },
 	{ "task_scratch", KB_RUN_TASKS },
+	{ "chosen_places", KB_RUN_CHOSEN },
+	{ "chosen_images", KB_RUN_CHOSEN },
+	{ "chosen_walks", KB_RUN_CHOSEN },
+	{ "chosen_edges", KB_RUN_CHOSEN },
+	{ "chosen_edge_numbers", KB_RUN_CHOSEN },
+	{ "chosen_functions", KB_RUN_CHOSEN },
+	{ "chosen_times", KB_RUN_CHOSEN },
+	{ "chosen_live", KB_RUN_CHOSEN },
+	{ "chosen_threads", KB_RUN_CHOSEN },
 };
 
 static int on_notice(void *context, void *record, size_t size)

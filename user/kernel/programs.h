@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "bpf/shared/calls.h"
+#include "bpf/shared/chosen.h"
 #include "bpf/shared/config.h"
 #include "bpf/shared/events.h"
 #include "bpf/shared/layout.h"
@@ -32,6 +33,7 @@ enum {
 	KB_RUN_CALLS = 8,	/* call_programs.h */
 	KB_RUN_CALL_CLOCK = 16, /* likewise, clocked by time on a CPU */
 	KB_RUN_TASKS = 32,	/* asyncio's tasks in stacks: with KB_WANT_TASKS */
+	KB_RUN_CHOSEN = 256,	/* breakpoints.h */
 };
 
 struct kb_programs_opts {
