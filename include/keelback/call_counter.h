@@ -35,8 +35,9 @@ struct kb_call_counter_opts {
 	/*
 	 * Only these are counted, at hardware breakpoints: MODULE:FUNCTION, such as __main__:work
 	 * or json.decoder:JSONDecoder.decode, or FILE:LINE. Others then cost the program nothing;
-	 * each hit costs some microseconds. At most KB_CALLS_CHOSEN_FUNCTIONS. Times are latencies,
-	 * whatever the other fields say: see kb_calls__chosen(). Borrowed until destroyed.
+	 * each hit costs some 20 microseconds. At most KB_CALLS_CHOSEN_FUNCTIONS. Times are
+	 * latencies, unless timing is KB_CALLS_UNTIMED: see kb_calls__chosen(); the other fields do
+	 * not matter. Borrowed until destroyed.
 	 */
 	const char *const *functions;
 	size_t n_functions;

@@ -142,7 +142,8 @@ static const char doc[] =
 	"  keelback calls -- python3 program.py              every call, sorted by time\n"
 	"  keelback calls -p 4711 -d 10                      in windows, 2% slower at most\n"
 	"  keelback calls -p 4711 -d 1 --exact -o one.pstats all calls of a second, for pstats\n"
-	"  keelback calls -s ncalls --restrict 20 -- python3 program.py\n\n"
+	"  keelback calls -s ncalls --restrict 20 -- python3 program.py\n"
+	"  keelback calls -p 4711 --function app.db:query    one function, with its latencies\n\n"
 	"The table is that of Python's pstats: ncalls (all/without recursion), tottime in the "
 	"function itself, cumtime with what it called. With windows, calls are those of the "
 	"windows, and calls/s what they come to, with a 95% confidence interval. The ledger at "
@@ -183,9 +184,12 @@ static struct kb_error *check(struct calls_args *args)
 		return kb_usage("no target: give --pid, --container, --cgroup, --all or -- COMMAND "
 				"(see 'keelback calls --help')");
 	if (args->n_functions && (args->exact || args->duty > 0 || args->window_ns ||
-				  args->rate_hz || args->timing >= 0 || args->clock))
-		return kb_usage("--function counts all calls and clocks them: --exact, --duty, "
-				"--window, --rate, --time and --clock do not go with it");
+				  args->rate_hz || args->timing > KB_CALLS_UNTIMED || args->clock))
+		return kb_usage("--function counts all calls and clocks them by the wall: of "
+				"--exact, --duty, --window, --rate, --time and --clock only --time "
+				"none goes with it");
+	if (args->n_functions && args->timing < 0)
+		args->timing = KB_CALLS_MEASURED;
 	if (args->n_functions)
 		return NULL;
 	if (args->exact && args->duty > 0)

@@ -221,7 +221,8 @@ static struct kb_error *complete(struct kb_call_counter_opts *opts)
 		return kb_usage("at most %d functions: a thread has no more hardware breakpoints",
 				KB_CALLS_CHOSEN_FUNCTIONS);
 	if (opts->n_functions) {
-		opts->timing = KB_CALLS_MEASURED;
+		if (opts->timing != KB_CALLS_UNTIMED)
+			opts->timing = KB_CALLS_MEASURED;
 		opts->clock = KB_CALLS_WALL;
 		opts->duty = 0;
 		opts->builtins = false;
@@ -286,7 +287,7 @@ static struct kb_error *open_own(struct kb_call_counter *c)
 static struct kb_error *create_chosen(struct kb_call_counter *c)
 {
 	KB_TRY(kb_chosen__create(c->session, &c->ingest, c->opts.functions, c->opts.n_functions,
-				 &c->chosen));
+				 c->opts.timing != KB_CALLS_UNTIMED, &c->chosen));
 	kb_identifier__on_image(c->session->identifier, kb_chosen__add_image, c->chosen);
 	return NULL;
 }

@@ -69,13 +69,14 @@ struct kb_chosen {
 	struct process *processes;
 	uint32_t n_processes, capacity;
 	uint64_t next_new; /* CLOCK_MONOTONIC */
-	bool detached;
+	bool timed, detached;
 };
 
 /* ---------------------------------------------------------------- create, destroy */
 
 struct kb_error *kb_chosen__create(struct kb_session *session, struct kb_call_ingest *ingest,
-				   const char *const *names, size_t n, struct kb_chosen **result)
+				   const char *const *names, size_t n, bool timed,
+				   struct kb_chosen **result)
 {
 	struct kb_chosen *chosen = calloc(1, sizeof(*chosen));
 	struct kb_error *err;
@@ -83,6 +84,7 @@ struct kb_error *kb_chosen__create(struct kb_session *session, struct kb_call_in
 	if (!chosen)
 		return kb_error__no_memory();
 	chosen->session = session;
+	chosen->timed = timed;
 	chosen->ingest = ingest;
 	err = kb_breakpoints__create(session->programs, &chosen->breakpoints);
 	for (size_t i = 0; i < n && !err; i++) {
@@ -305,8 +307,8 @@ static struct kb_error *look_for(struct kb_chosen *chosen, struct process *proce
 		return NULL;
 	}
 	process->functions[of].code = found.code;
-	if (!kb_chosen_plan__make(remote, &chosen->names[of].name, &found, process->spare, &plan,
-				  reason)) {
+	if (!kb_chosen_plan__make(remote, &chosen->names[of].name, &found, process->spare,
+				  chosen->timed, &plan, reason)) {
 		process->functions[of].refused = true;
 		return kb_unsupported("%s cannot be counted: %s", chosen->names[of].text, reason);
 	}

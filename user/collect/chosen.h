@@ -11,10 +11,11 @@
  */
 struct kb_chosen;
 
-/* session and ingest are borrowed; the session was opened with KB_RUN_CHOSEN. KB_STATUS_USAGE when
- * a name is none. */
+/* timed: returns are watched, too, as far as breakpoints allow. session and ingest are borrowed;
+ * the session was opened with KB_RUN_CHOSEN. KB_STATUS_USAGE when a name is none. */
 struct kb_error *kb_chosen__create(struct kb_session *session, struct kb_call_ingest *ingest,
-				   const char *const *names, size_t n, struct kb_chosen **chosen);
+				   const char *const *names, size_t n, bool timed,
+				   struct kb_chosen **chosen);
 void kb_chosen__destroy(struct kb_chosen *chosen);
 
 /* A kb_image_fn. */

@@ -88,7 +88,7 @@ static void plan_exits(const struct bytecode *bytecode, uint32_t spare, struct k
 		add(plan, bytecode, exits[i], KB_CHOSEN_EXIT);
 }
 
-static bool plan_function(const struct bytecode *bytecode, uint32_t spare,
+static bool plan_function(const struct bytecode *bytecode, uint32_t spare, bool timed,
 			  struct kb_chosen_plan *plan, const char **reason)
 {
 	uint32_t unit;
@@ -96,7 +96,10 @@ static bool plan_function(const struct bytecode *bytecode, uint32_t spare,
 	if (!kb_code_places__entry(&bytecode->code, &unit, reason))
 		return false;
 	add(plan, bytecode, unit, KB_CHOSEN_ENTRY);
-	plan_exits(bytecode, spare, plan);
+	if (timed)
+		plan_exits(bytecode, spare, plan);
+	else
+		plan->untimed = "times were not asked for";
 	return true;
 }
 
@@ -116,7 +119,7 @@ static bool plan_line(const struct bytecode *bytecode, const struct kb_remote_co
 }
 
 bool kb_chosen_plan__make(struct kb_remote *remote, const struct kb_remote_name *name,
-			  const struct kb_remote_found *found, uint32_t spare,
+			  const struct kb_remote_found *found, uint32_t spare, bool timed,
 			  struct kb_chosen_plan *plan, char *reason)
 {
 	struct bytecode bytecode = {};
@@ -129,7 +132,7 @@ bool kb_chosen_plan__make(struct kb_remote *remote, const struct kb_remote_name 
 				       found->code, &info)) {
 		plan->line = found->is_function ? info.first_line : name->line;
 		ok = read_bytecode(remote, found->code, &bytecode) &&
-		     (found->is_function ? plan_function(&bytecode, spare, plan, &why)
+		     (found->is_function ? plan_function(&bytecode, spare, timed, plan, &why)
 					 : plan_line(&bytecode, &info, spare, plan, &why));
 		plan->file = info.file;
 		plan->function = info.name;

@@ -22,11 +22,11 @@ struct kb_chosen_plan {
 };
 
 /*
- * spare: places that it may have beyond one. False: reason (KB_SEARCH_REASON_MAX) says why it
- * cannot be watched. kb_chosen_plan__free() it.
+ * spare: places that it may have beyond one; timed: its returns may be among them. False: reason
+ * (KB_SEARCH_REASON_MAX) says why it cannot be watched. kb_chosen_plan__free() it.
  */
 bool kb_chosen_plan__make(struct kb_remote *remote, const struct kb_remote_name *name,
-			  const struct kb_remote_found *found, uint32_t spare,
+			  const struct kb_remote_found *found, uint32_t spare, bool timed,
 			  struct kb_chosen_plan *plan, char *reason);
 void kb_chosen_plan__free(struct kb_chosen_plan *plan);
 
