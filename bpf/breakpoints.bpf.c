@@ -129,7 +129,7 @@ struct {
  * A child that was forked has its parent's breakpoints, at the same addresses; user space may not
  * know it yet.
  */
-static __always_inline struct kb_chosen_place *inherit(struct kb_chosen_key *key)
+static __always_inline struct kb_chosen_place *of_ancestor(const struct kb_chosen_key *key)
 {
 	struct task_struct *task = bpf_get_current_task_btf()->group_leader;
 	struct kb_chosen_key of_parent = { .address = key->address, .turn = key->turn };
@@ -142,10 +142,7 @@ static __always_inline struct kb_chosen_place *inherit(struct kb_chosen_key *key
 		of_parent.tgid = BPF_CORE_READ(task, tgid);
 		place = bpf_map_lookup_elem(&chosen_places, &of_parent);
 	}
-	if (!place)
-		return NULL;
-	bpf_map_update_elem(&chosen_places, key, place, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&chosen_places, key);
+	return place;
 }
 
 /* Is this machine code of the interpreter's loop? */
@@ -498,7 +495,7 @@ static __always_inline struct kb_chosen_place *find_place(struct hit *hit,
 		key->turn = i;
 		place = bpf_map_lookup_elem(&chosen_places, key);
 		if (!place)
-			place = inherit(key);
+			place = of_ancestor(key);
 		if (!place || !place->more || place->code == hit->code)
 			break;
 	}

@@ -28,6 +28,7 @@
 #define NEW_MS	      20   /* how often new processes are looked for: a look costs some 10 µs */
 #define LOOK_FIRST_MS 5
 #define LOOK_LAST_MS  500
+#define FORGET_MS     10000 /* after its end: it may have forked others that are not known yet */
 
 struct process {
 	pid_t pid;
@@ -36,7 +37,10 @@ struct process {
 	uint64_t
 		next_ns; /* when it is looked at, CLOCK_MONOTONIC; 0: all is found, or it is gone */
 	unsigned delay_ms;
-	uint32_t spare; /* places beyond one for each function */
+	uint64_t ended_ns;		   /* when that was seen, likewise; 0: it runs */
+	uint32_t spare;			   /* places beyond one for each function */
+	uint64_t addresses[KB_CHOSEN_MAX]; /* of its places */
+	uint32_t n_addresses;
 	struct {
 		uint64_t code;	   /* 0: not found yet */
 		uint64_t since_ns; /* CLOCK_BOOTTIME: watched from then on */
@@ -248,6 +252,8 @@ static struct kb_error *watch(struct kb_chosen *chosen, struct process *process,
 		KB_TRY(kb_breakpoints__add_place(chosen->breakpoints, process->pid,
 						 plan->places[i].address, &place,
 						 &opening.shared[i]));
+		if (process->n_addresses < KB_CHOSEN_MAX)
+			process->addresses[process->n_addresses++] = plan->places[i].address;
 	}
 	if (has_copies(chosen, process, of, plan->code))
 		return NULL;
@@ -310,6 +316,8 @@ static struct kb_error *look_for(struct kb_chosen *chosen, struct process *proce
 	if (!kb_chosen_plan__make(remote, &chosen->names[of].name, &found, process->spare,
 				  chosen->timed, &plan, reason)) {
 		process->functions[of].refused = true;
+		snprintf(chosen->names[of].reason, sizeof(chosen->names[of].reason),
+			 "it cannot be counted: %s", reason);
 		return kb_unsupported("%s cannot be counted: %s", chosen->names[of].text, reason);
 	}
 	process->spare -= plan.n - 1;
@@ -397,6 +405,29 @@ static struct kb_error *look_at_new(struct kb_chosen *chosen, bool late)
 	return NULL;
 }
 
+/* Gives back what the kernel keeps for processes that have ended. */
+static void forget_ended(struct kb_chosen *chosen, uint64_t now)
+{
+	struct kb_proc proc;
+
+	for (uint32_t i = 0; i < chosen->n_processes; i++) {
+		struct process *process = &chosen->processes[i];
+
+		if (kb_programs__get_proc(chosen->session->programs, process->pid, &proc) &&
+		    proc.id == process->proc)
+			continue;
+		if (!process->ended_ns)
+			process->ended_ns = now;
+		if (now - process->ended_ns < FORGET_MS * KB_NS_PER_MS)
+			continue;
+		for (uint32_t j = 0; j < process->n_addresses; j++)
+			kb_breakpoints__remove_place(chosen->breakpoints, process->pid,
+						     process->addresses[j]);
+		*process = chosen->processes[--chosen->n_processes];
+		i--;
+	}
+}
+
 /* ---------------------------------------------------------------- from outside */
 
 /* May processes come that are not there yet? */
@@ -440,6 +471,7 @@ int kb_chosen__work(struct kb_chosen *chosen, int wait_ms)
 	if (more_may_come(chosen)) {
 		if (now >= chosen->next_new) {
 			warn(look_at_new(chosen, true));
+			forget_ended(chosen, now);
 			chosen->next_new = now + NEW_MS * KB_NS_PER_MS;
 		}
 		next = chosen->next_new;

@@ -113,7 +113,6 @@ struct kb_error *kb_breakpoints__add_place(struct kb_breakpoints *breakpoints, p
 	struct kb_chosen_key key = { .address = address, .tgid = pid };
 	struct kb_chosen_place there;
 
-	/* A forked process may have taken its parent's already. */
 	while (key.turn < KB_CHOSEN_MAX && !bpf_map_lookup_elem(map, &key, &there) &&
 	       there.code != place->code)
 		key.turn++;
@@ -123,6 +122,15 @@ struct kb_error *kb_breakpoints__add_place(struct kb_breakpoints *breakpoints, p
 		return kb_error__from_errno(errno, KB_STATUS_FAILED,
 					    "cannot store the place of a breakpoint");
 	return NULL;
+}
+
+void kb_breakpoints__remove_place(struct kb_breakpoints *breakpoints, pid_t pid, uint64_t address)
+{
+	int map = bpf_map__fd(breakpoints->programs->bpf->maps.chosen_places);
+	struct kb_chosen_key key = { .address = address, .tgid = pid };
+
+	for (; key.turn < KB_CHOSEN_MAX; key.turn++)
+		bpf_map_delete_elem(map, &key);
 }
 
 /* ---------------------------------------------------------------- events */

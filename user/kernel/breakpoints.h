@@ -23,6 +23,9 @@ struct kb_error *kb_breakpoints__add_place(struct kb_breakpoints *breakpoints, p
 					   uint64_t address, const struct kb_chosen_place *place,
 					   bool *shared);
 
+/* Of a process that has ended. */
+void kb_breakpoints__remove_place(struct kb_breakpoints *breakpoints, pid_t pid, uint64_t address);
+
 /*
  * Watches a byte in a thread and in those that it starts; processes: in child processes as
  * well. A thread that is gone is no error. KB_STATUS_UNSUPPORTED: all of the thread's breakpoints
