@@ -299,7 +299,7 @@ struct hit {
 	kb_u32 unlinked; /* its frame is not the current one yet */
 };
 
-static __noinline int begin(struct hit *hit)
+static __noinline int begin(struct hit *hit, kb_u64 now)
 {
 	struct live_key key = { .frame = hit->frame,
 				.proc = hit->proc->id,
@@ -337,8 +337,10 @@ static __noinline int begin(struct hit *hit)
 	call.edge = number;
 	call.recursive = scan.recursive;
 	call.edge_recursive = scan.edge_recursive;
-	call.spent_ns = hit->thread ? hit->thread->spent_ns : 0;
 	call.start_ns = bpf_ktime_get_ns();
+	/* With what this hit will have cost. */
+	call.spent_ns = hit->thread ? hit->thread->spent_ns : 0;
+	call.spent_ns += call.start_ns - now + chosen_control.trap_ns;
 	bpf_map_update_elem(&chosen_live, &key, &call, BPF_ANY);
 	return 0;
 }
@@ -358,7 +360,7 @@ static __noinline int end(struct hit *hit, kb_u64 now)
 		return 0;
 	}
 	ns = now - call->start_ns;
-	if (hit->thread && call->tid == hit->tid)
+	if (hit->thread && call->tid == hit->tid && hit->thread->spent_ns > call->spent_ns)
 		cost += hit->thread->spent_ns - call->spent_ns;
 	ns = ns > cost ? ns - cost : 0;
 	edge = bpf_map_lookup_elem(&chosen_edges, &call->edge);
@@ -521,7 +523,7 @@ static __always_inline void on_hit(struct hit *hit, struct kb_chosen_key *key,
 	} else if (place->role == KB_CHOSEN_EXIT) {
 		end(hit, now);
 	} else {
-		begin(hit);
+		begin(hit, now);
 	}
 }
 

@@ -153,7 +153,7 @@ KB_API const struct kb_calls_chosen *kb_calls__chosen(const struct kb_calls *cal
 #define KB_CALLS_BUCKETS_PER_OCTAVE 4
 KB_API double kb_calls_chosen__bucket_start(uint32_t bucket);
 /* Shorter ones are not told apart: what a breakpoint costs varies by as much. Seconds. */
-#define KB_CALLS_LATENCY_LEAST 1.024e-6
+#define KB_CALLS_LATENCY_LEAST 8.192e-6
 /* An estimate of the latency that a share (0 to 1) of the calls did not exceed, seconds; 0 when
  * there are none. It is right to 12 %. */
 KB_API double kb_calls_chosen__quantile(const struct kb_calls_chosen *chosen, double share);

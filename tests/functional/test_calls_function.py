@@ -241,8 +241,8 @@ def test_threads_and_latencies(env):
     chosen = found["chosen"][0]
     assert chosen["n"] == sum(bucket["count"] for bucket in chosen["buckets"]) == 30, chosen
     # A sleep takes no less than it should, and only a machine that stands still doubles most of them.
-    assert all(bucket["to"] > 0.0039 for bucket in chosen["buckets"]), chosen
-    assert 0.0039 < chosen["p50"] < 0.008 and chosen["p50"] <= chosen["p90"] <= chosen["p99"], chosen
+    assert all(bucket["to"] > 0.004 for bucket in chosen["buckets"]), chosen
+    assert 0.0036 < chosen["p50"] < 0.008 and chosen["p50"] <= chosen["p90"] <= chosen["p99"], chosen
     assert abs(calls_of(found, "naps")["cumtime"] - chosen["mean"] * 30) < 1e-6, chosen
 
 

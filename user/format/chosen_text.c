@@ -7,7 +7,7 @@
 #define BAR_WIDTH 40
 #define TIME_MAX  24 /* characters of a time */
 #define OCTAVE	  KB_CALLS_BUCKETS_PER_OCTAVE
-#define LEAST	  10 /* octave of KB_CALLS_LATENCY_LEAST: those below are one row */
+#define LEAST	  13 /* octave of KB_CALLS_LATENCY_LEAST: those below are one row */
 
 static const char *time_text(double seconds, char text[TIME_MAX])
 {
@@ -18,7 +18,7 @@ static const char *time_text(double seconds, char text[TIME_MAX])
 	size_t i = 0;
 
 	if (seconds < KB_CALLS_LATENCY_LEAST) {
-		snprintf(text, TIME_MAX, "<1.02 µs");
+		snprintf(text, TIME_MAX, "<8.19 µs");
 		return text;
 	}
 	while (i + 1 < sizeof(units) / sizeof(*units) && seconds < units[i].unit)
