@@ -18,6 +18,13 @@ struct user_pt_regs {
 } KB_CORE;
 #define KB_INSTRUCTION_POINTER(ctx) (((struct user_pt_regs *)(ctx))->pc)
 
+/* What a program at a perf event is given. */
+struct bpf_perf_event_data {
+	struct user_pt_regs regs;
+	__u64 sample_period;
+	__u64 addr; /* of a breakpoint */
+} KB_CORE;
+
 #define KB_REGISTER(ctx, number)       (((struct user_pt_regs *)(ctx))->regs[(number)&15])
 #define KB_SAVED_REGISTER(ctx, number) (0)
 #define KB_FIRST_ARGUMENT(ctx)	       (((struct user_pt_regs *)(ctx))->regs[0])

@@ -26,6 +26,13 @@ struct pt_regs {
 } KB_CORE;
 #define KB_INSTRUCTION_POINTER(regs) ((regs)->ip)
 
+/* What a program at a perf event is given. */
+struct bpf_perf_event_data {
+	struct pt_regs regs;
+	__u64 sample_period;
+	__u64 addr; /* of a breakpoint */
+} KB_CORE;
+
 /* By DWARF's number, of those that may hold a variable. */
 #define KB_REGISTER(regs, number) ((number) == 6 ? (regs)->bp : KB_NATIVE_REGISTER(regs, number))
 /* Of these those that functions leave as they are. */

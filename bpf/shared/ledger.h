@@ -88,7 +88,17 @@
 	  "dying processes whose values were not read: they could not be held")                    \
 	X(FAULT_DUMPS, "fault_dumps", NOTE, "dumps of running processes that were asked for")      \
 	X(FAULT_DUMPS_FAILED, "fault_dumps_failed", NOTE,                                          \
-	  "dumps of running processes that could not be taken")
+	  "dumps of running processes that could not be taken")                                    \
+	X(CHOSEN_OTHER_READS, "chosen_other_reads", NOTE,                                          \
+	  "hits of breakpoints that were no execution: reads by other code, replacements")         \
+	X(CHOSEN_NO_EXIT, "chosen_no_exit", NOTE,                                                  \
+	  "timed calls that ended without a return that was seen: exceptions")                     \
+	X(CHOSEN_NO_ENTRY, "chosen_no_entry", NOTE, "returns of calls that had begun before")      \
+	X(CHOSEN_LATE, "chosen_late", NOTE,                                                        \
+	  "functions that were found after their process had started: calls before are not "       \
+	  "counted")                                                                               \
+	X(CHOSEN_JIT, "chosen_jit", NOTE,                                                          \
+	  "processes with Python's JIT switched on: what compiled code calls is not seen")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

@@ -131,6 +131,34 @@ KB_API uint32_t kb_calls__n_sources(const struct kb_calls *calls);
 KB_API const char *kb_calls__source(const struct kb_calls *calls, uint32_t index);
 
 /*
+ * Functions and lines that were chosen by name (kb_call_counter_opts.functions), in the order in
+ * which they were given. Of them alone there are statistics: cumtime is the sum of latencies as far
+ * as they were measured, tottime is not known, and 0.
+ */
+struct kb_calls_chosen {
+	size_t size;
+	const char *name;   /* as it was given */
+	uint32_t function;  /* KB_ID_NONE: it was not found */
+	const char *remark; /* why there are no latencies, or why it was not found; "": there are */
+	/* Latencies: from the first instruction to the return, on the wall clock. */
+	uint64_t n;
+	double sum; /* seconds */
+	uint32_t n_buckets;
+	const uint64_t *buckets; /* counts; see kb_calls_chosen__bucket_start() */
+};
+KB_API uint32_t kb_calls__n_chosen(const struct kb_calls *calls);
+KB_API const struct kb_calls_chosen *kb_calls__chosen(const struct kb_calls *calls, uint32_t index);
+/* Where a bucket begins, seconds, which is where the one before ends: four for each power of two of
+ * nanoseconds. */
+#define KB_CALLS_BUCKETS_PER_OCTAVE 4
+KB_API double kb_calls_chosen__bucket_start(uint32_t bucket);
+/* Shorter ones are not told apart: what a breakpoint costs varies by as much. Seconds. */
+#define KB_CALLS_LATENCY_LEAST 8.192e-6
+/* An estimate of the latency that a share (0 to 1) of the calls did not exceed, seconds; 0 when
+ * there are none. It is right to 12 %. */
+KB_API double kb_calls_chosen__quantile(const struct kb_calls_chosen *chosen, double share);
+
+/*
  * The ledger: seen = reported + lost by reason. Empty for pstats files. Of the
  * entries, `reported` ones are in the statistics, notes are not part of the sum.
  */

@@ -51,7 +51,7 @@ _keelback() {
 		;;
 	--cgroup) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
 	--baseline) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
-	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout | --duty | --every | --largest | --later | --hang | --max-files | --max-bytes) ;;
+	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout | --duty | --every | --largest | --later | --hang | --max-files | --max-bytes | --function) ;;
 	-o | --output | --command-output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	--when) mapfile -t COMPREPLY < <(compgen -W "cpu> cpu< gil> gil< threads> threads<" -- "$current") ;;
 	*)

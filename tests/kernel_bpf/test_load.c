@@ -47,6 +47,7 @@ static const struct {
 	{ "on_signal_deliver", 130000 },
 	{ "on_signal_generate", 270 },
 	{ "on_signal_hold", 240 },
+	{ "on_breakpoint", 132000 },
 };
 #define N_BUDGETS (sizeof(budgets) / sizeof(*budgets))
 

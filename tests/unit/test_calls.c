@@ -199,12 +199,53 @@ static void test_limits(void **state)
 	assert_false(kb_calls__set_ledger(calls, &entry));
 }
 
+static void test_chosen(void **state)
+{
+	uint64_t buckets[48] = {};
+	struct kb_calls_chosen chosen = {
+		sizeof(chosen),	   "m:f", 0, "", .n = 100, .sum = 1, .n_buckets = 48,
+		.buckets = buckets
+	};
+	struct kb_calls *calls = *state;
+
+	/* 90 between 1.024 and 1.28 µs, 10 between 3.584 and 4.096. */
+	buckets[40] = 90;
+	buckets[47] = 10;
+	assert_no_error(kb_calls__set_chosen(calls, 0, &chosen));
+	buckets[40] = 0;
+	chosen.function = KB_ID_NONE;
+	assert_no_error(kb_calls__set_chosen(calls, 1, &chosen));
+	assert_int_equal(kb_calls__n_chosen(calls), 2);
+	assert_string_equal(kb_calls__chosen(calls, 0)->name, "m:f");
+	assert_int_equal(kb_calls__chosen(calls, 0)->buckets[40], 90);
+	assert_null(kb_calls__chosen(calls, 2));
+	assert_float_equal(kb_calls_chosen__bucket_start(40), 1.024e-6, 1e-12);
+	assert_float_equal(kb_calls_chosen__bucket_start(47), 3.584e-6, 1e-12);
+	assert_float_equal(kb_calls_chosen__quantile(kb_calls__chosen(calls, 0), 0.45), 1.152e-6,
+			   1e-9);
+	assert_float_equal(kb_calls_chosen__quantile(kb_calls__chosen(calls, 0), 0.95), 3.84e-6,
+			   1e-9);
+	assert_float_equal(kb_calls_chosen__quantile(kb_calls__chosen(calls, 0), 1), 4.096e-6,
+			   1e-9);
+	chosen.n_buckets = 0;
+	assert_no_error(kb_calls__set_chosen(calls, 1, &chosen));
+	assert_float_equal(kb_calls_chosen__quantile(kb_calls__chosen(calls, 1), 0.5), 0, 0);
+	chosen.n_buckets = KB_CALLS_BUCKETS_MAX + 1;
+	kb_error__destroy(kb_calls__set_chosen(calls, 2, &chosen));
+	assert_int_equal(kb_calls__n_chosen(calls), 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_functions_and_edges), TEST(test_threads), TEST(test_add),
-		TEST(test_strip_dirs),		TEST(test_rates),   TEST(test_limits),
+		TEST(test_functions_and_edges),
+		TEST(test_threads),
+		TEST(test_add),
+		TEST(test_strip_dirs),
+		TEST(test_rates),
+		TEST(test_limits),
+		TEST(test_chosen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

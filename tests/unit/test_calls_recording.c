@@ -44,6 +44,8 @@ static int setup(void **state)
 				      .builtins = true };
 	struct kb_calls_thread thread = { sizeof(thread), 7, 8, 99, "python", "python x.py" };
 	struct kb_ledger_entry reported = { "reported", "calls in the table", 12, true, false };
+	uint64_t buckets[] = { 0, 5 };
+	struct kb_calls_chosen chosen = { sizeof(chosen), "m:f", 0, "why", 5, 1, 2, buckets };
 	struct kb_ledger_entry note = { "late", "late calls", 1, false, true };
 	struct written *w = calloc(1, sizeof(*w));
 	struct kb_call_stats nothing = {}, edge = { 5, 4, 0.25, 0.5 };
@@ -59,6 +61,7 @@ static int setup(void **state)
 	assert_true(kb_calls__add_edge(w->calls, 0, f, g, &edge));
 	assert_true(kb_calls__set_ledger(w->calls, &reported));
 	assert_true(kb_calls__add_source(w->calls, "somewhere"));
+	assert_no_error(kb_calls__set_chosen(w->calls, 0, &chosen));
 	kb_calls__end_window(w->calls, 500000000);
 	assert_no_error(kb_calls_writer__flush(w->writer, w->calls));
 	w->flushed = w->size;
@@ -145,6 +148,12 @@ static void test_round_trip(void **state)
 	assert_true(kb_calls__ledger(calls, 0).reported && kb_calls__ledger(calls, 1).note);
 	assert_int_equal(kb_calls__seen(calls), 12);
 	assert_string_equal(kb_calls__source(calls, 0), "somewhere");
+	assert_int_equal(kb_calls__n_chosen(calls), 1);
+	assert_string_equal(kb_calls__chosen(calls, 0)->name, "m:f");
+	assert_string_equal(kb_calls__chosen(calls, 0)->remark, "why");
+	assert_int_equal(kb_calls__chosen(calls, 0)->function, 0);
+	assert_int_equal(kb_calls__chosen(calls, 0)->n_buckets, 2);
+	assert_int_equal(kb_calls__chosen(calls, 0)->buckets[1], 5);
 	kb_calls__destroy(calls);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 
 /* The command line is no part of the library, so its sources are included. */
-#include "cli/nearest.c"
+#include "base/nearest.c"
 #include "cli/values.c"
 
 #include <setjmp.h>

@@ -31,9 +31,11 @@ struct calls_args {
 	long rate_hz;
 	long tid;
 	bool exact, builtins;
+	const char *functions[KB_CALLS_CHOSEN_FUNCTIONS];
+	size_t n_functions;
 };
 
-enum { KEY_TIME = 512, KEY_CLOCK, KEY_DUTY, KEY_EXACT, KEY_BUILTINS, KEY_WINDOW };
+enum { KEY_TIME = 512, KEY_CLOCK, KEY_DUTY, KEY_EXACT, KEY_BUILTINS, KEY_WINDOW, KEY_FUNCTION };
 
 static const struct argp_option options[] = {
 	{ "duration", 'd', "SECONDS", 0,
@@ -55,6 +57,11 @@ static const struct argp_option options[] = {
 	{ "rate", 'r', "HZ", 0, "Samples per second and thread for --time sampled (default: 1000)",
 	  0 },
 	{ "tid", 't', "TID", 0, "Only this thread, by host TID", 0 },
+	{ "function", KEY_FUNCTION, "MODULE:NAME|FILE:LINE", 0,
+	  "Only this function, such as __main__:work or json.decoder:JSONDecoder.decode, or this "
+	  "line, at a hardware breakpoint: every call, who called, and how long it took; nothing "
+	  "else becomes slower. Up to four times",
+	  0 },
 	{},
 };
 
@@ -66,6 +73,15 @@ static struct kb_error *parse_percent(const char *text, double *share)
 	if (end == text || (strcmp(end, "%") && *end) || !(value >= 0.01 && value <= 100))
 		return kb_usage("--duty: '%s' is no percentage from 0.01%% to 100%%", text);
 	*share = value / 100;
+	return NULL;
+}
+
+static struct kb_error *add_function(struct calls_args *args, const char *name)
+{
+	if (args->n_functions == KB_CALLS_CHOSEN_FUNCTIONS)
+		return kb_usage("--function: at most %d: a thread has no more hardware breakpoints",
+				KB_CALLS_CHOSEN_FUNCTIONS);
+	args->functions[args->n_functions++] = name;
 	return NULL;
 }
 
@@ -95,6 +111,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_BUILTINS:
 		args->builtins = true;
 		return 0;
+	case KEY_FUNCTION:
+		return kb_cli__fail(state, add_function(args, arg));
 	case KEY_DUTY:
 		return kb_cli__fail(state, parse_percent(arg, &args->duty));
 	case KEY_WINDOW:
@@ -124,7 +142,8 @@ static const char doc[] =
 	"  keelback calls -- python3 program.py              every call, sorted by time\n"
 	"  keelback calls -p 4711 -d 10                      in windows, 2% slower at most\n"
 	"  keelback calls -p 4711 -d 1 --exact -o one.pstats all calls of a second, for pstats\n"
-	"  keelback calls -s ncalls --restrict 20 -- python3 program.py\n\n"
+	"  keelback calls -s ncalls --restrict 20 -- python3 program.py\n"
+	"  keelback calls -p 4711 --function app.db:query    one function, with its latencies\n\n"
 	"The table is that of Python's pstats: ncalls (all/without recursion), tottime in the "
 	"function itself, cumtime with what it called. With windows, calls are those of the "
 	"windows, and calls/s what they come to, with a 95% confidence interval. The ledger at "
@@ -164,6 +183,15 @@ static struct kb_error *check(struct calls_args *args)
 	if (!args->target.given)
 		return kb_usage("no target: give --pid, --container, --cgroup, --all or -- COMMAND "
 				"(see 'keelback calls --help')");
+	if (args->n_functions && (args->exact || args->duty > 0 || args->window_ns ||
+				  args->rate_hz || args->timing > KB_CALLS_UNTIMED || args->clock))
+		return kb_usage("--function counts all calls and clocks them by the wall: of "
+				"--exact, --duty, --window, --rate, --time and --clock only --time "
+				"none goes with it");
+	if (args->n_functions && args->timing < 0)
+		args->timing = KB_CALLS_MEASURED;
+	if (args->n_functions)
+		return NULL;
 	if (args->exact && args->duty > 0)
 		return kb_usage("--exact and --duty exclude each other");
 	if (args->window_ns && (args->window_ns < KB_NS_PER_MS ||
@@ -194,6 +222,8 @@ static struct kb_error *open_run(struct run *run)
 		.window_ms = args->window_ns / KB_NS_PER_MS,
 		.builtins = args->builtins,
 		.rate_hz = args->rate_hz,
+		.functions = args->functions,
+		.n_functions = args->n_functions,
 	};
 
 	target.tid = args->tid;
@@ -213,7 +243,10 @@ static void say_start(const struct run *run)
 
 	if (general->quiet || (!general->verbose && !isatty(STDERR_FILENO)))
 		return;
-	if (run->args->duty > 0)
+	if (run->args->n_functions)
+		kb_say("counting %zu function%s of %s; Ctrl-C ends it", run->args->n_functions,
+		       run->args->n_functions > 1 ? "s" : "", kb_target__describe(run->target));
+	else if (run->args->duty > 0)
 		kb_say("counting calls of %s in windows, at most %g%% of its time; Ctrl-C ends it",
 		       kb_target__describe(run->target), run->args->duty * 100);
 	else
@@ -244,7 +277,9 @@ static struct kb_error *report(struct run *run)
 	struct kb_calls_view_args view = run->args->view;
 
 	if (!view.sort)
-		view.sort = run->args->timing == KB_CALLS_UNTIMED ? "ncalls" : "cumulative";
+		view.sort = run->args->timing == KB_CALLS_UNTIMED || run->args->n_functions
+				    ? "ncalls"
+				    : "cumulative";
 	return kb_calls_view_args__write(&view, run->format, calls);
 }
 

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
-#include "cli/nearest.h"
+#include "base/nearest.h"
 #include "cli/output.h"
 #include "cli/report.h"
 #include "keelback/inspect.h"

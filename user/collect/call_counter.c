@@ -15,6 +15,7 @@
 #include "base/options.h"
 #include "collect/call_counter.h"
 #include "collect/call_windows.h"
+#include "collect/chosen.h"
 
 #define DRAIN_MS   1000
 #define DATA_BYTES (8u << 20)
@@ -28,6 +29,7 @@ struct kb_call_counter {
 	struct kb_session *session;
 	struct kb_call_programs *programs;
 	struct kb_call_probes *probes;
+	struct kb_chosen *chosen; /* instead of programs and probes, which are NULL then */
 	struct kb_call_ingest ingest;
 	struct kb_call_windows windows;
 	uint64_t trap_ns;
@@ -45,7 +47,8 @@ static bool windowed(const struct kb_call_counter *c)
 static struct kb_error *take(struct kb_call_counter *c, bool last)
 {
 	uint32_t n;
-	const struct kb_call_edge *edges = kb_call_programs__edges(c->programs, &n);
+	const struct kb_call_edge *edges = c->chosen ? kb_chosen__edges(c->chosen, &n)
+						     : kb_call_programs__edges(c->programs, &n);
 
 	return kb_call_ingest__take(&c->ingest, edges, n, last);
 }
@@ -85,6 +88,8 @@ static struct kb_error *attach(struct kb_pids *pids, void *context)
 	struct kb_call_counter *c = context;
 	uint64_t now = kb_now(CLOCK_MONOTONIC);
 
+	if (c->chosen)
+		return kb_chosen__attach(c->chosen, pids);
 	if (c->opts.clock == KB_CALLS_CPU && c->opts.timing == KB_CALLS_MEASURED)
 		KB_TRY(kb_call_programs__attach_clock(c->programs));
 	if (!windowed(c))
@@ -171,6 +176,8 @@ static int work(int wait_ms, void *context)
 	struct kb_call_counter *c = context;
 	uint64_t now = kb_now(CLOCK_MONOTONIC), until;
 
+	if (c->chosen)
+		return kb_chosen__work(c->chosen, wait_ms);
 	if (!windowed(c) || !c->session->running || c->failed)
 		return wait_ms;
 	until = kb_call_windows__until(&c->windows, now);
@@ -199,7 +206,7 @@ static struct kb_error *set_meta(struct kb_call_counter *c)
 	meta.version = from.version;
 	meta.start_unix_ns = from.start_unix_ns;
 	meta.duration_ns = from.duration_ns;
-	meta.timing = c->opts.timing;
+	meta.timing = !c->chosen || kb_chosen__timed(c->chosen) ? c->opts.timing : KB_CALLS_UNTIMED;
 	meta.clock = c->opts.clock;
 	meta.builtins = c->opts.builtins;
 	if (c->session->profile && kb_profile__n_processes(c->session->profile))
@@ -210,6 +217,16 @@ static struct kb_error *set_meta(struct kb_call_counter *c)
 
 static struct kb_error *complete(struct kb_call_counter_opts *opts)
 {
+	if (opts->n_functions > KB_CALLS_CHOSEN_FUNCTIONS)
+		return kb_usage("at most %d functions: a thread has no more hardware breakpoints",
+				KB_CALLS_CHOSEN_FUNCTIONS);
+	if (opts->n_functions) {
+		if (opts->timing != KB_CALLS_UNTIMED)
+			opts->timing = KB_CALLS_MEASURED;
+		opts->clock = KB_CALLS_WALL;
+		opts->duty = 0;
+		opts->builtins = false;
+	}
 	if (opts->duty < 0 || opts->duty > 1)
 		return kb_usage("a duty of %g is no share: 0 to 1", opts->duty);
 	if (opts->window_ms > KB_CALL_WINDOW_MS_MAX)
@@ -245,8 +262,10 @@ static struct kb_error *open_sampled(struct kb_call_counter *c)
 static struct kb_error *open_own(struct kb_call_counter *c)
 {
 	bool measured = c->opts.timing == KB_CALLS_MEASURED, cpu = c->opts.clock == KB_CALLS_CPU;
+	bool chosen = c->opts.n_functions;
 	struct kb_programs_opts programs = {
-		.runs = KB_RUN_CALLS | (measured && cpu ? KB_RUN_CALL_CLOCK : 0),
+		.runs = chosen ? KB_RUN_CHOSEN
+			       : KB_RUN_CALLS | (measured && cpu ? KB_RUN_CALL_CLOCK : 0),
 		.data_bytes = DATA_BYTES,
 		.counts_max = 1,
 	};
@@ -258,10 +277,19 @@ static struct kb_error *open_own(struct kb_call_counter *c)
 
 	kb_session__filter(c->target, &programs.config);
 	programs.config.ring_high = DATA_BYTES / 4;
-	programs.config.want = KB_WANT_CALLS | (measured ? KB_WANT_CALL_TIMES : 0) |
-			       (measured && cpu ? KB_WANT_CALL_CPU : 0);
+	if (!chosen)
+		programs.config.want = KB_WANT_CALLS | (measured ? KB_WANT_CALL_TIMES : 0) |
+				       (measured && cpu ? KB_WANT_CALL_CPU : 0);
 	c->session = &c->own;
 	return kb_session__open(&c->own, &opts);
+}
+
+static struct kb_error *create_chosen(struct kb_call_counter *c)
+{
+	KB_TRY(kb_chosen__create(c->session, &c->ingest, c->opts.functions, c->opts.n_functions,
+				 c->opts.timing != KB_CALLS_UNTIMED, &c->chosen));
+	kb_identifier__on_image(c->session->identifier, kb_chosen__add_image, c->chosen);
+	return NULL;
 }
 
 static struct kb_error *create(struct kb_call_counter *c)
@@ -273,6 +301,8 @@ static struct kb_error *create(struct kb_call_counter *c)
 	KB_TRY(complete(&c->opts));
 	KB_TRY(c->opts.timing == KB_CALLS_SAMPLED ? open_sampled(c) : open_own(c));
 	KB_TRY(set_meta(c));
+	if (c->opts.n_functions)
+		return create_chosen(c);
 	KB_TRY(kb_call_programs__create(c->session->programs, &c->programs));
 	c->trap_ns = kb_call_programs__measure_trap(c->programs);
 	kb_debug("a probe costs %llu ns beside its program", (unsigned long long)c->trap_ns);
@@ -322,7 +352,10 @@ struct kb_error *kb_call_counter__stop(struct kb_call_counter *c)
 		return NULL;
 	if (windowed(c) && c->windows.open)
 		KB_TRY(close_window(c));
-	kb_call_probes__detach(c->probes);
+	if (c->chosen)
+		kb_chosen__detach(c->chosen);
+	else
+		kb_call_probes__detach(c->probes);
 	if (c->sampler) {
 		KB_TRY(kb_sampler__stop(c->sampler));
 	} else {
@@ -333,7 +366,8 @@ struct kb_error *kb_call_counter__stop(struct kb_call_counter *c)
 	if (c->opts.timing == KB_CALLS_SAMPLED)
 		KB_TRY(kb_call_ingest__add_times(&c->ingest, session->profile));
 	KB_TRY(kb_call_ingest__set_ledger(&c->ingest, session->profile, c->windows.rough));
-	return set_meta(c);
+	KB_TRY(set_meta(c));
+	return c->chosen ? kb_chosen__finish(c->chosen) : NULL;
 }
 
 const struct kb_calls *kb_call_counter__calls(const struct kb_call_counter *c)
@@ -355,6 +389,7 @@ void kb_call_counter__destroy(struct kb_call_counter *c)
 {
 	if (!c)
 		return;
+	kb_chosen__destroy(c->chosen);
 	kb_call_probes__destroy(c->probes);
 	kb_call_programs__destroy(c->programs);
 	kb_call_ingest__free(&c->ingest);

@@ -30,6 +30,9 @@ void kb_call_ingest__free(struct kb_call_ingest *ingest);
 void kb_call_ingest__function(struct kb_call_ingest *ingest, struct kb_ingest *names,
 			      const struct kb_profile *profile,
 			      const struct kb_data_call_function *record);
+/* Names a number without a record. Returns its function in the statistics, or KB_ID_NONE. */
+uint32_t kb_call_ingest__name(struct kb_call_ingest *ingest, uint32_t number, const char *file,
+			      int32_t line, const char *name);
 /* Adds what the kernel has counted since the last time. last: what has no name is lost. */
 struct kb_error *kb_call_ingest__take(struct kb_call_ingest *ingest,
 				      const struct kb_call_edge *edges, uint32_t n, bool last);

@@ -31,24 +31,43 @@ static uint32_t add_python(struct kb_call_ingest *ingest, const struct kb_functi
 				      plain_name(info->name));
 }
 
+/* The place of a number; NULL: no memory. */
+static uint32_t *place_of(struct kb_call_ingest *ingest, uint32_t number)
+{
+	uint32_t *functions =
+		kb_array__grow(ingest->functions, &ingest->functions_capacity, number + 1,
+			       sizeof(*functions), KB_CALL_FUNCTIONS_MAX + 1);
+
+	if (!functions)
+		return NULL;
+	ingest->functions = functions;
+	while (ingest->n_functions <= number)
+		functions[ingest->n_functions++] = KB_ID_NONE;
+	return &functions[number];
+}
+
 void kb_call_ingest__function(struct kb_call_ingest *ingest, struct kb_ingest *names,
 			      const struct kb_profile *profile,
 			      const struct kb_data_call_function *record)
 {
-	uint32_t *functions, function;
+	uint32_t *place = place_of(ingest, record->function), function;
 
-	functions =
-		kb_array__grow(ingest->functions, &ingest->functions_capacity, record->function + 1,
-			       sizeof(*functions), KB_CALL_FUNCTIONS_MAX + 1);
-	if (!functions)
+	if (!place)
 		return;
-	ingest->functions = functions;
-	while (ingest->n_functions <= record->function)
-		functions[ingest->n_functions++] = KB_ID_NONE;
 	function = kb_ingest__function_at(names, record->proc, record->address);
 	if (function != KB_ID_NONE)
-		functions[record->function] =
-			add_python(ingest, kb_profile__function(profile, function));
+		*place = add_python(ingest, kb_profile__function(profile, function));
+}
+
+uint32_t kb_call_ingest__name(struct kb_call_ingest *ingest, uint32_t number, const char *file,
+			      int32_t line, const char *name)
+{
+	uint32_t *place = place_of(ingest, number);
+
+	if (!place)
+		return KB_ID_NONE;
+	*place = kb_calls__add_function(ingest->calls, file, line, plain_name(name));
+	return *place;
 }
 
 /* ---------------------------------------------------------------- counts */
@@ -221,7 +240,9 @@ struct kb_error *kb_call_ingest__set_ledger(struct kb_call_ingest *ingest,
 						      KB_L_CALLS_UNREADABLE, KB_L_CALLS_FULL };
 	static const enum kb_ledger_reason notes[] = { KB_L_CALLS_REPEATED, KB_L_CALLS_THROWN,
 						       KB_L_CALLS_RESYNCED, KB_L_CALLS_TOO_DEEP,
-						       KB_L_SET_ASIDE };
+						       KB_L_SET_ASIDE,	    KB_L_CHOSEN_OTHER_READS,
+						       KB_L_CHOSEN_NO_EXIT, KB_L_CHOSEN_NO_ENTRY,
+						       KB_L_CHOSEN_LATE,    KB_L_CHOSEN_JIT };
 	uint64_t seen = kb_profile__ledger_get(profile, KB_L_CALLS_SEEN);
 	uint64_t accounted = ingest->reported + ingest->nameless;
 

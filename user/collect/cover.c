@@ -17,13 +17,14 @@ struct covered {
 
 struct kb_cover {
 	struct kb_programs *programs;
-	struct kb_clock *clock;
+	kb_cover_fn fn;
+	void *context;
 	struct covered *threads;
 	uint32_t n, capacity;
 	struct kb_id_map index; /* tid → place in threads */
 };
 
-struct kb_error *kb_cover__create(struct kb_programs *programs, struct kb_clock *clock,
+struct kb_error *kb_cover__create(struct kb_programs *programs, kb_cover_fn fn, void *context,
 				  struct kb_cover **result)
 {
 	struct kb_cover *cover = calloc(1, sizeof(*cover));
@@ -31,7 +32,8 @@ struct kb_error *kb_cover__create(struct kb_programs *programs, struct kb_clock 
 	if (!cover)
 		return kb_error__no_memory();
 	cover->programs = programs;
-	cover->clock = clock;
+	cover->fn = fn;
+	cover->context = context;
 	kb_id_map__init(&cover->index, THREADS_MAX);
 	kb_programs__watch_births(programs, true);
 	*result = cover;
@@ -79,7 +81,7 @@ static struct kb_error *cover_thread(struct kb_cover *cover, pid_t tid)
 
 	if (inherited(cover, tid, &since))
 		return add(cover, tid, since);
-	KB_TRY(kb_clock__add_thread(cover->clock, tid, false));
+	KB_TRY(cover->fn(tid, cover->context));
 	return add(cover, tid, kb_now(CLOCK_MONOTONIC));
 }
 

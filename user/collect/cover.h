@@ -3,11 +3,10 @@
 #define KB_COLLECT_COVER_H
 
 #include <sys/types.h>
-#include "kernel/clock.h"
 #include "kernel/programs.h"
 
 /*
- * Gives every thread of running processes exactly one sampling event.
+ * Gives every thread of running processes exactly one event.
  *
  * A thread that has an event hands a copy of it to each thread that it starts.
  * So among threads that appear while events are being opened, some have one
@@ -16,7 +15,11 @@
  */
 struct kb_cover;
 
-struct kb_error *kb_cover__create(struct kb_programs *programs, struct kb_clock *clock,
+/* Opens what a thread is to have, with copies for the threads that it starts. One that is gone is
+ * no error. */
+typedef struct kb_error *(*kb_cover_fn)(pid_t tid, void *context);
+
+struct kb_error *kb_cover__create(struct kb_programs *programs, kb_cover_fn fn, void *context,
 				  struct kb_cover **cover);
 void kb_cover__destroy(struct kb_cover *cover);
 

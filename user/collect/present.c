@@ -72,13 +72,18 @@ struct kb_error *kb_present__identify(const struct kb_present *present, struct k
 	return NULL;
 }
 
+static struct kb_error *add_thread(pid_t tid, void *clock)
+{
+	return kb_clock__add_thread(clock, tid, false);
+}
+
 struct kb_error *kb_present__cover(const struct kb_present *present, struct kb_pids *pids)
 {
 	struct kb_error *err = NULL;
 	struct kb_cover *cover;
 	size_t done = 0;
 
-	KB_TRY(kb_cover__create(present->programs, present->clock, &cover));
+	KB_TRY(kb_cover__create(present->programs, add_thread, present->clock, &cover));
 	for (int pass = 0; pass < PASSES_MAX && done < pids->n && !err; pass++) {
 		for (; done < pids->n && !err; done++)
 			err = kb_cover__process(cover, pids->ids[done]);

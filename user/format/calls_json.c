@@ -167,6 +167,53 @@ static void write_function(struct document *doc, uint32_t id)
 	kb_json_out__line(out);
 }
 
+static void write_latencies(struct kb_json_out *out, const struct kb_calls_chosen *chosen)
+{
+	kb_json_out__uint(out, "n", chosen->n);
+	kb_json_out__real(out, "mean", chosen->n ? chosen->sum / (double)chosen->n : 0);
+	kb_json_out__real(out, "p50", kb_calls_chosen__quantile(chosen, 0.5));
+	kb_json_out__real(out, "p90", kb_calls_chosen__quantile(chosen, 0.9));
+	kb_json_out__real(out, "p99", kb_calls_chosen__quantile(chosen, 0.99));
+	kb_json_out__open(out, "buckets", '[');
+	for (uint32_t i = 0; i < chosen->n_buckets; i++) {
+		if (!chosen->buckets[i])
+			continue;
+		kb_json_out__open(out, NULL, '{');
+		kb_json_out__real(out, "from", kb_calls_chosen__bucket_start(i));
+		kb_json_out__real(out, "to", kb_calls_chosen__bucket_start(i + 1));
+		kb_json_out__uint(out, "count", chosen->buckets[i]);
+		kb_json_out__close(out, '}');
+	}
+	kb_json_out__close(out, ']');
+}
+
+/* Times are seconds. */
+static void write_chosen(struct document *doc)
+{
+	struct kb_json_out *out = &doc->out;
+
+	if (!kb_calls__n_chosen(doc->calls))
+		return;
+	kb_json_out__open(out, "chosen", '[');
+	for (uint32_t i = 0; i < kb_calls__n_chosen(doc->calls); i++) {
+		const struct kb_calls_chosen *chosen = kb_calls__chosen(doc->calls, i);
+
+		kb_json_out__open(out, NULL, '{');
+		kb_json_out__text(out, "chosen", chosen->name);
+		kb_json_out__bool(out, "found", chosen->function != KB_ID_NONE);
+		if (chosen->function != KB_ID_NONE)
+			write_name(out, kb_calls__function(doc->calls, chosen->function));
+		if (*chosen->remark)
+			kb_json_out__text(out, "remark", chosen->remark);
+		else
+			write_latencies(out, chosen);
+		kb_json_out__close(out, '}');
+		kb_json_out__line(out);
+	}
+	kb_json_out__close(out, ']');
+	kb_json_out__line(out);
+}
+
 static void write_ledger(struct document *doc)
 {
 	struct kb_json_out *out = &doc->out;
@@ -202,6 +249,7 @@ static struct kb_error *write_document(struct document *doc)
 		write_function(doc, doc->order.ids[i]);
 	kb_json_out__close(out, ']');
 	kb_json_out__line(out);
+	write_chosen(doc);
 	write_ledger(doc);
 	kb_json_out__close(out, '}');
 	kb_json_out__line(out);

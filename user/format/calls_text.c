@@ -13,6 +13,7 @@
 #include "format/call_index.h"
 #include "format/calls_order.h"
 #include "format/calls_writers.h"
+#include "format/chosen_text.h"
 #include "format/ledger_text.h"
 #include "format/pstats_names.h"
 #include "model/calls.h"
@@ -41,6 +42,20 @@ static void write_time(const struct text *text, double seconds)
 		fputs("       -", text->stream);
 	else
 		fprintf(text->stream, "%8.3f", seconds);
+}
+
+/* Of chosen functions only whole latencies are known. */
+static void write_tottime(const struct text *text, const struct kb_call_stats *stats, bool per_call)
+{
+	bool known = !kb_calls__n_chosen(text->calls);
+
+	if (per_call && !stats->ncalls)
+		fputs("        ", text->stream);
+	else if (known)
+		write_time(text,
+			   per_call ? stats->tottime / (double)stats->ncalls : stats->tottime);
+	else
+		fputs("       -", text->stream);
 }
 
 static void write_per_call(const struct text *text, double seconds, uint64_t calls)
@@ -91,7 +106,8 @@ static void write_totals(const struct text *text)
 	fprintf(text->stream, INDENT "%" PRIu64 " function calls", total.ncalls);
 	if (total.ncalls != total.primitive)
 		fprintf(text->stream, " (%" PRIu64 " primitive calls)", total.primitive);
-	if (kb_calls__meta(text->calls)->timing != KB_CALLS_UNTIMED)
+	if (kb_calls__meta(text->calls)->timing != KB_CALLS_UNTIMED &&
+	    !kb_calls__n_chosen(text->calls))
 		fprintf(text->stream, " in %.3f seconds", total.tottime);
 	fputc('\n', text->stream);
 }
@@ -105,7 +121,10 @@ static void write_how(const struct text *text)
 
 	if (!*meta->version)
 		return;
-	fprintf(text->stream, INDENT "%s", timings[meta->timing]);
+	fputs(INDENT, text->stream);
+	if (kb_calls__n_chosen(text->calls))
+		fputs("chosen functions alone, ", text->stream);
+	fputs(timings[meta->timing], text->stream);
 	if (meta->timing != KB_CALLS_UNTIMED)
 		fprintf(text->stream, ", %s",
 			meta->clock == KB_CALLS_CPU ? "CPU clock" : "wall clock");
@@ -170,9 +189,9 @@ static void write_row(const struct text *text, uint32_t id)
 	const struct kb_call_stats *stats = stats_of(text, id);
 
 	write_counts(text, stats, 9);
-	write_time(text, stats->tottime);
+	write_tottime(text, stats, false);
 	fputc(' ', text->stream);
-	write_per_call(text, stats->tottime, stats->ncalls);
+	write_tottime(text, stats, true);
 	fputc(' ', text->stream);
 	write_time(text, stats->cumtime);
 	fputc(' ', text->stream);
@@ -232,7 +251,7 @@ static struct kb_error *write_edge(const struct text *text, uint32_t id, bool fi
 		write_time(text, other->stats.cumtime);
 	} else {
 		write_counts(text, &edge->stats, first ? 7 : 9);
-		write_time(text, edge->stats.tottime);
+		write_tottime(text, &edge->stats, false);
 		fputc(' ', text->stream);
 		write_time(text, edge->stats.cumtime);
 		fputs("  ", text->stream);
@@ -320,6 +339,8 @@ struct kb_error *kb_calls_text__write(const struct kb_calls *calls,
 
 	KB_TRY(kb_calls_order__create(calls, opts, &text.order));
 	err = write_view(&text, opts->view);
+	if (!err && opts->view == KB_CALLS_STATS)
+		kb_chosen_text__write(calls, stream);
 	kb_calls_order__free(&text.order);
 	kb_call_index__free(&text.edges);
 	if (!err && opts->summary && kb_calls__n_ledger(calls))

@@ -31,6 +31,7 @@ static const struct {
 	{ "on_signal_deliver", KB_RUN_FAULTS },
 	{ "on_signal_generate", KB_RUN_FAULTS },
 	{ "on_signal_hold", KB_RUN_HOLD },
+	{ "on_breakpoint", KB_RUN_CHOSEN },
 };
 static const struct {
 	const char *name;
@@ -66,6 +67,15 @@ static const struct {
 	{ "senders", KB_RUN_FAULTS },
 	{ "fault_scratch", KB_RUN_FAULTS },
 	{ "holds", KB_RUN_HOLD },
+	{ "chosen_places", KB_RUN_CHOSEN },
+	{ "chosen_images", KB_RUN_CHOSEN },
+	{ "chosen_walks", KB_RUN_CHOSEN },
+	{ "chosen_edges", KB_RUN_CHOSEN },
+	{ "chosen_edge_numbers", KB_RUN_CHOSEN },
+	{ "chosen_functions", KB_RUN_CHOSEN },
+	{ "chosen_times", KB_RUN_CHOSEN },
+	{ "chosen_live", KB_RUN_CHOSEN },
+	{ "chosen_threads", KB_RUN_CHOSEN },
 };
 
 static int on_notice(void *context, void *record, size_t size)

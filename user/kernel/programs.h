@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "bpf/shared/calls.h"
+#include "bpf/shared/chosen.h"
 #include "bpf/shared/config.h"
 #include "bpf/shared/events.h"
 #include "bpf/shared/faults.h"
@@ -35,6 +36,7 @@ enum {
 	KB_RUN_TASKS = 32,	/* asyncio's tasks in stacks: with KB_WANT_TASKS */
 	KB_RUN_FAULTS = 256,	/* processes that die: kernel/faults_programs.h */
 	KB_RUN_HOLD = 512,	/* and are held before: likewise */
+	KB_RUN_CHOSEN = 1024,	/* breakpoints.h */
 };
 
 struct kb_programs_opts {

@@ -59,6 +59,7 @@ void kb_calls__destroy(struct kb_calls *calls)
 	kb_index__free(&calls->thread_index);
 	kb_id_map__free(&calls->edge_ids);
 	kb_id_map__free(&calls->part_ids);
+	kb_calls__free_chosen(calls);
 	kb_strpool__destroy(calls->strings);
 	free(calls->functions);
 	free(calls->spreads);

@@ -19,6 +19,8 @@
 #define KB_CALLS_PARTS_MAX	  (1u << 22)
 #define KB_CALLS_SOURCES_MAX	  (1u << 12) /* files on a command line */
 #define KB_CALLS_LEDGER_MAX	  64	     /* reasons, not events */
+#define KB_CALLS_CHOSEN_MAX	  64	     /* a processor has far fewer breakpoints */
+#define KB_CALLS_BUCKETS_MAX	  256	     /* of a histogram: 64 powers of two */
 #define KB_CALLS_STRINGS_MAX	  (1u << 22)
 #define KB_CALLS_STRING_BYTES_MAX (256u << 20)
 
@@ -52,6 +54,11 @@ void kb_calls__mark_count_only(struct kb_calls *calls, uint32_t caller, uint32_t
 /* A window ended in which everything added since the last one was seen: for the rates' intervals.
  */
 void kb_calls__end_window(struct kb_calls *calls, uint64_t traced_ns);
+
+/* Sets what is known of the chosen function with this index, at most one behind the last; all is
+ * copied. */
+struct kb_error *kb_calls__set_chosen(struct kb_calls *calls, uint32_t index,
+				      const struct kb_calls_chosen *chosen);
 
 /* Sets a count of the ledger; name and text are copied. False past KB_CALLS_LEDGER_MAX. */
 bool kb_calls__set_ledger(struct kb_calls *calls, const struct kb_ledger_entry *entry);

@@ -44,12 +44,17 @@ struct kb_calls {
 	const char **sources;
 	uint32_t n_sources, sources_capacity;
 
+	struct kb_calls_chosen chosen[KB_CALLS_CHOSEN_MAX];
+	uint32_t n_chosen;
+
 	struct kb_ledger_entry ledger[KB_CALLS_LEDGER_MAX];
 	size_t n_ledger;
 };
 
 /* The sum, or UINT64_MAX. */
 uint64_t kb_calls__add_counts(uint64_t a, uint64_t b);
+/* Frees what kb_calls__set_chosen() made. */
+void kb_calls__free_chosen(struct kb_calls *calls);
 /* Adds to a thread's part alone; ids exist. */
 bool kb_calls__add_part(struct kb_calls *calls, uint32_t thread, uint32_t caller, uint32_t callee,
 			const struct kb_call_stats *delta);

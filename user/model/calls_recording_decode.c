@@ -234,6 +234,32 @@ static struct kb_error *decode_calls_sources(struct kb_decoder *decoder, struct 
 	return NULL;
 }
 
+static struct kb_error *decode_calls_chosen(struct kb_decoder *decoder, struct kb_cursor *cursor)
+{
+	uint64_t buckets[KB_CALLS_BUCKETS_MAX];
+	struct kb_calls *calls;
+
+	KB_TRY(calls_of(decoder, &calls));
+	while (cursor->at < cursor->end) {
+		struct kb_calls_chosen chosen = { .buckets = buckets };
+		uint32_t index, function;
+
+		KB_TRY(kb_entry__id(cursor, "chosen function", calls->n_chosen + 1, &index));
+		KB_TRY(kb_entry__string(decoder, cursor, &chosen.name));
+		KB_TRY(kb_entry__id(cursor, "function", calls->n_functions + 1, &function));
+		chosen.function = function ? function - 1 : KB_ID_NONE;
+		KB_TRY(kb_entry__string(decoder, cursor, &chosen.remark));
+		KB_TRY(kb_entry__u64(cursor, &chosen.n));
+		KB_TRY(get_real(cursor, "sum of latencies", &chosen.sum));
+		KB_TRY(kb_entry__id(cursor, "number of buckets", KB_CALLS_BUCKETS_MAX + 1,
+				    &chosen.n_buckets));
+		for (uint32_t i = 0; i < chosen.n_buckets; i++)
+			KB_TRY(kb_entry__u64(cursor, &buckets[i]));
+		KB_TRY(kb_calls__set_chosen(calls, index, &chosen));
+	}
+	return NULL;
+}
+
 void kb_calls_decode__complete(struct kb_calls *calls, bool incomplete)
 {
 	calls->meta.incomplete |= incomplete;

@@ -11,11 +11,11 @@ struct kb_calls_writer {
 	struct kb_section_writer sections;
 	const struct kb_calls *calls; /* being written */
 	uint32_t n_strings, n_functions, n_listed, n_sources;
-	struct kb_section_shadow stats;	  /* of struct kb_call_stats, by position in the list */
-	struct kb_section_shadow edges;	  /* of struct written_edge */
-	struct kb_section_shadow threads; /* of struct kb_calls_thread */
-	struct kb_section_shadow parts;	  /* of struct kb_call_stats */
-	struct kb_buf meta, ledger;	  /* as last written */
+	struct kb_section_shadow stats;	    /* of struct kb_call_stats, by position in the list */
+	struct kb_section_shadow edges;	    /* of struct written_edge */
+	struct kb_section_shadow threads;   /* of struct kb_calls_thread */
+	struct kb_section_shadow parts;	    /* of struct kb_call_stats */
+	struct kb_buf meta, chosen, ledger; /* as last written */
 };
 
 /* ---- values */
@@ -216,6 +216,25 @@ static struct kb_error *write_spreads(struct kb_calls_writer *writer)
 					writer->calls->n_listed, encode_spread, writer);
 }
 
+static struct kb_error *write_chosen(struct kb_calls_writer *writer)
+{
+	for (uint32_t i = 0; i < writer->calls->n_chosen; i++) {
+		const struct kb_calls_chosen *chosen = &writer->calls->chosen[i];
+
+		put(writer, i);
+		put_string(writer, chosen->name);
+		put(writer, chosen->function == KB_ID_NONE ? 0 : (uint64_t)chosen->function + 1);
+		put_string(writer, chosen->remark);
+		put(writer, chosen->n);
+		put_real(writer, chosen->sum);
+		put(writer, chosen->n_buckets);
+		for (uint32_t j = 0; j < chosen->n_buckets; j++)
+			put(writer, chosen->buckets[j]);
+	}
+	return kb_section_writer__emit_changed(&writer->sections, KB_SECTION_CALLS_CHOSEN,
+					       &writer->chosen);
+}
+
 static struct kb_error *write_ledger(struct kb_calls_writer *writer)
 {
 	for (size_t i = 0; i < writer->calls->n_ledger; i++) {
@@ -252,6 +271,8 @@ static struct kb_error *write_all(struct kb_calls_writer *w)
 	KB_TRY(write_changed(w, KB_SECTION_CALLS_PARTS, &w->parts, calls->n_parts,
 			     sizeof(struct kb_call_stats), encode_part));
 	KB_TRY(write_spreads(w));
+	if (calls->n_chosen)
+		KB_TRY(write_chosen(w));
 	return write_ledger(w);
 }
 
@@ -265,6 +286,7 @@ struct kb_error *kb_calls_writer__create(FILE *stream, struct kb_calls_writer **
 	if (!fresh)
 		return kb_error__no_memory();
 	kb_buf__init(&fresh->meta, KB_SECTION_RAW_MAX);
+	kb_buf__init(&fresh->chosen, KB_SECTION_RAW_MAX);
 	kb_buf__init(&fresh->ledger, KB_SECTION_RAW_MAX);
 	err = kb_section_writer__init(&fresh->sections, stream);
 	if (err) {
@@ -305,6 +327,7 @@ void kb_calls_writer__destroy(struct kb_calls_writer *writer)
 		return;
 	kb_section_writer__free(&writer->sections);
 	kb_buf__free(&writer->meta);
+	kb_buf__free(&writer->chosen);
 	kb_buf__free(&writer->ledger);
 	free(writer->stats.elements);
 	free(writer->edges.elements);

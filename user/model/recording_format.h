@@ -67,7 +67,8 @@ _Static_assert(sizeof(struct kb_recording_section) == 40, "section header of rec
 	X(CALLS_PARTS, 37, calls_parts)                                                            \
 	X(CALLS_SPREADS, 38, calls_spreads)                                                        \
 	X(CALLS_LEDGER, 39, calls_ledger)                                                          \
-	X(CALLS_SOURCES, 40, calls_sources)
+	X(CALLS_SOURCES, 40, calls_sources)                                                        \
+	X(CALLS_CHOSEN, 41, calls_chosen)
 
 enum kb_section_type {
 #define X(symbol, number, name) KB_SECTION_##symbol = (number),

@@ -30,7 +30,8 @@ struct kb_object_layout {
 
 	uint32_t code_bare_name, code_flags, code_nlocals;
 	uint32_t code_varnames, code_cellvars, code_freevars, code_code; /* up to 3.10 */
-	uint32_t code_localsplusnames, code_localspluskinds;		 /* 3.11+ */
+	uint32_t code_consts;
+	uint32_t code_localsplusnames, code_localspluskinds; /* 3.11+ */
 
 	uint32_t cell_ref;
 	uint32_t long_tag; /* 3.12+; before, var_size has sign and number of digits */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <string.h>
-#include "cli/nearest.h"
+#include "base/nearest.h"
 
 #define NAME_MAX_COMPARED 32 /* longer than any command */
 #define DISTANCE_MAX	  2  /* one typing error, or two letters swapped */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#ifndef KB_CLI_NEAREST_H
-#define KB_CLI_NEAREST_H
+#ifndef KB_BASE_NEAREST_H
+#define KB_BASE_NEAREST_H
 
 #include <stddef.h>
 
