@@ -206,6 +206,7 @@ enum kb_notice_kind {
 	KB_NOTICE_CODE = 5,    /* a code object that is not in memory, and wants to be read soon */
 	KB_NOTICE_MAPS = 6,    /* native code in no mapping that user space has told of */
 	KB_NOTICE_TABLE = 7,   /* a stack ended in an image without its table */
+	KB_NOTICE_PROCESS = 20, /* the data ring has a new process (KB_WANT_PROCESSES) */
 };
 
 struct kb_notice {

@@ -47,6 +47,8 @@ struct kb_identifier {
 		kb_identified_fn fn; /* or NULL */
 		void *context;
 	} identified[2];
+	kb_new_process_found_fn found_new; /* or NULL */
+	void *found_new_context;
 	/*
 	 * Containers have the same interpreter in many files: one image in the kernel stands
 	 * for all files with its build id. Places are those of the image cache.
@@ -114,6 +116,22 @@ void kb_identifier__on_image(struct kb_identifier *id, kb_image_fn fn, void *con
 {
 	id->on_image = fn;
 	id->image_context = context;
+}
+
+void kb_identifier__on_new_process(struct kb_identifier *id, kb_new_process_found_fn fn,
+				   void *context)
+{
+	id->found_new = fn;
+	id->found_new_context = context;
+}
+
+bool kb_identifier__interpreter(struct kb_identifier *id, pid_t pid, struct kb_interpreter *interp)
+{
+	bool found = false;
+	struct kb_error *err = kb_interpreter__find(id->images, pid, &found, interp);
+
+	kb_error__destroy(err);
+	return !err && found;
 }
 
 void kb_identifier__set_native(struct kb_identifier *id, struct kb_native *native)
@@ -487,6 +505,8 @@ void kb_identifier__new_process(const struct kb_data_proc *record, void *context
 		kb_native__new_process(id->native, record->proc, record->forked_from, record->tgid,
 				       image->layout.version_minor);
 	id->n_processes++;
+	if (id->found_new)
+		id->found_new(record->tgid, record->proc, id->found_new_context);
 }
 
 bool kb_identifier__read_code(uint32_t proc, pid_t pid, uint64_t address,

@@ -11,6 +11,7 @@
 #include "bpf/shared/events.h"
 #include "bpf/shared/layout.h"
 #include "bpf/shared/ledger.h"
+#include "bpf/shared/memory.h"
 #include "bpf/shared/process.h"
 #include "bpf/shared/wait.h"
 #include "keelback/error.h"
@@ -30,6 +31,7 @@ enum {
 	KB_RUN_WAITS = 4,	/* kb_programs__attach_switch() */
 	KB_RUN_CALLS = 8,	/* call_programs.h */
 	KB_RUN_CALL_CLOCK = 16, /* likewise, clocked by time on a CPU */
+	KB_RUN_MEMORY = 32,	/* memory_programs.h */
 };
 
 struct kb_programs_opts {
@@ -37,6 +39,8 @@ struct kb_programs_opts {
 	uint32_t counts_max; /* entries in each table of counts */
 	uint32_t data_bytes; /* size of the data ring, a power of two */
 	uint32_t runs;	     /* KB_RUN_*: what is loaded */
+	uint32_t blocks_max; /* with KB_RUN_MEMORY: live blocks, and stacks that allocate */
+	uint32_t memory_stacks_max;
 };
 
 /* Opens, sizes, loads; KB_STATUS_UNSUPPORTED when the kernel or the capabilities do not allow it.

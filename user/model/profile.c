@@ -4,6 +4,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "model/memory.h"
 #include "model/private.h"
 
 static const struct {
@@ -73,6 +74,7 @@ void kb_profile__destroy(struct kb_profile *profile)
 	free(profile->processes);
 	free(profile->threads);
 	free(profile->moments);
+	kb_memory__destroy(profile->memory);
 	kb_strpool__destroy(profile->strings);
 	free(profile);
 }
