@@ -69,7 +69,13 @@
 	X(CALLS_RESYNCED, "calls_resynced", NOTE,                                                  \
 	  "stacks of calls that were taken anew from the interpreter's frames")                    \
 	X(CALLS_TOO_DEEP, "calls_too_deep", NOTE,                                                  \
-	  "calls deeper than the shadow stack: whether they are recursion is not known")
+	  "calls deeper than the shadow stack: whether they are recursion is not known")           \
+	X(BLOCKS_FULL, "blocks_full", NOTE,                                                        \
+	  "blocks that only the totals have: table of live blocks full (see --live-max)")          \
+	X(FREED_BEFORE, "freed_before", NOTE,                                                      \
+	  "frees of blocks from before observation, taken from no figure")                         \
+	X(ALLOC_UNFINISHED, "alloc_unfinished", NOTE, "allocations whose end was not seen")        \
+	X(PAUSED_MS, "paused_ms", NOTE, "milliseconds in which allocations were not observed")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

@@ -106,6 +106,67 @@ KB_API unsigned kb_memory__frames_max(const struct kb_memory *memory);
 /* When the figures were taken, ns since observation began. */
 KB_API uint64_t kb_memory__taken_ns(const struct kb_memory *memory);
 
+/* ---------------------------------------------------------------- views and formats */
+
+enum kb_memory_value {
+	KB_MEMORY_LIVE = 0,  /* allocated while observed, and not freed */
+	KB_MEMORY_PEAK = 1,  /* what was alive when the sum was highest */
+	KB_MEMORY_TOTAL = 2, /* allocated, freed or not */
+};
+
+enum kb_memory_grouping {
+	KB_MEMORY_BY_LINE = 0, /* as tracemalloc's key_type: lineno, filename, traceback */
+	KB_MEMORY_BY_FILE = 1,
+	KB_MEMORY_BY_TRACEBACK = 2,
+};
+
+/* tracemalloc.Filter: a pattern of fnmatch(3) for file names. */
+struct kb_memory_filter {
+	bool inclusive;
+	const char *pattern;
+	int32_t line;	 /* 0: any */
+	bool all_frames; /* any frame of the stack, not its leaf alone */
+};
+
+struct kb_memory_view_opts {
+	size_t size;
+	enum kb_memory_value value;
+	enum kb_memory_grouping group;
+	bool cumulative; /* by line or file: blocks count for each frame of their stack, once */
+	bool blocks;	 /* order, and flame graphs, by the number of blocks instead of bytes */
+	const struct kb_memory_filter *filters;
+	size_t n_filters;
+	uint32_t domains; /* 1 << enum kb_memory_domain; 0: all but mappings */
+	bool leaks;	 /* live blocks with their ages, and what share of all allocated is alive */
+	uint64_t age_ns; /* live: only blocks that are at least as old */
+	unsigned limit;	 /* table: rows, 0: all */
+	bool summary;	 /* table: sums and ledger after the rows */
+	bool color;
+	const char *title; /* HTML pages; NULL: the target */
+};
+
+/* Formats: the first is the default; those of keelback/format.h that show stacks are among them.
+ * NULL past the end, or when there is none. */
+KB_API const struct kb_format *kb_memory_format__at(size_t index);
+KB_API const struct kb_format *kb_memory_format__by_name(const char *name);
+KB_API const struct kb_format *kb_memory_format__by_path(const char *path);
+/* The error that writing would have for these options. */
+KB_API struct kb_error *kb_memory_format__check(const struct kb_format *format,
+						const struct kb_memory_view_opts *opts);
+/* KB_STATUS_USAGE when the profile is not of memory. opts may be NULL. */
+KB_API struct kb_error *kb_memory_format__write(const struct kb_format *format,
+						const struct kb_profile *profile,
+						const struct kb_memory_view_opts *opts,
+						FILE *stream);
+/* What has changed between two, as Snapshot.compare_to() of tracemalloc. */
+KB_API struct kb_error *kb_memory_comparison__write(const struct kb_profile *before,
+						    const struct kb_profile *after,
+						    const struct kb_memory_view_opts *opts,
+						    FILE *stream);
+/* An entry's stack, the most recent call last, as `keelback memory --address` prints it. */
+KB_API struct kb_error *kb_memory_traceback__write(const struct kb_profile *profile, uint32_t entry,
+						   FILE *stream);
+
 /* ---------------------------------------------------------------- tracing */
 
 enum kb_memory_want {

@@ -218,15 +218,21 @@ static struct kb_error *publish_process(struct kb_identifier *id, pid_t pid,
 	const struct kb_image *image = &interp->image->image;
 	uint64_t bias = interp->bias;
 	struct kb_proc old, proc = { .start_time = start_ns };
+	bool known = kb_programs__get_proc(id->programs, pid, &old);
 
+	/* BPF has found it out while we looked: what it counts is under its own id already. */
+	if (known && old.state == KB_PROC_PYTHON && old.start_time - start_ns < KB_START_SLACK_NS)
+		return NULL;
 	kb_proc__set_image(&proc, image, id->image_of[interp->image_index] - 1, bias);
 	proc.id = kb_programs__new_proc(id->programs);
 	/* Known here before BPF can send a record that names it. */
 	describe(pid, start_ns, interp->image, stat->comm, stat->parent, 0, id->ingest, proc.id);
 	id->n_processes++;
-	if (kb_programs__get_proc(id->programs, pid, &old) && old.state != KB_PROC_PYTHON)
+	if (known && old.state != KB_PROC_PYTHON)
 		id->missed += old.pending;
-	KB_TRY(kb_programs__set_proc(id->programs, pid, &proc, true));
+	KB_TRY(kb_programs__set_proc(id->programs, pid, &proc, known));
+	if (kb_programs__get_proc(id->programs, pid, &old) && old.id != proc.id)
+		return NULL;
 	for (int i = 0; i < 2; i++)
 		if (id->identified[i].fn)
 			id->identified[i].fn(pid, proc.id, interp, id->identified[i].context);

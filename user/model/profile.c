@@ -290,6 +290,12 @@ void kb_profile__ledger_add(struct kb_profile *profile, enum kb_ledger_reason re
 		profile->ledger[reason] = UINT64_MAX;
 }
 
+void kb_profile__ledger_set(struct kb_profile *profile, enum kb_ledger_reason reason,
+			    uint64_t count)
+{
+	profile->ledger[reason] = count;
+}
+
 /* ---- reading, keelback/profile.h */
 
 const struct kb_profile_meta *kb_profile__meta(const struct kb_profile *profile)

@@ -85,12 +85,46 @@ static bool has_twin(const struct search *s, uint32_t at)
 	return false;
 }
 
-static const struct table *pymalloc_table(const struct search *s)
+#define TABLES_NEAR 0xc0 /* the three tables lie within this */
+
+/*
+ * Up to 3.11 _PyObject, _PyMem and _PyMem_Raw follow on each other as variables of one file, and
+ * what is behind them are copies for the debug hooks; from 3.12 on they are the start of
+ * _PyRuntime.allocators: raw, mem, obj, and then the copies (Include/internal/pycore_pymem.h).
+ */
+static void choose_tables(const struct search *s, unsigned minor, const struct table **object,
+			  const struct table **raw)
+{
+	struct kb_elf_symbol runtime = {};
+	uint32_t first = 0;
+
+	*object = *raw = NULL;
+	if (minor >= 12 && !kb_elf_file__symbol(s->file, "_PyRuntime", &runtime))
+		return;
+	while (first < s->n &&
+	       (!has_twin(s, first) ||
+		(minor >= 12 && s->tables[first].address - runtime.address >= runtime.size)))
+		first++;
+	if (first + 2 >= s->n)
+		return;
+	if (minor >= 12) {
+		*raw = &s->tables[first];
+		*object = &s->tables[first + 2];
+		return;
+	}
+	*object = &s->tables[first];
+	for (uint32_t i = first + 1; i < s->n && !*raw; i++)
+		if (s->tables[i].address - (*object)->address < TABLES_NEAR &&
+		    s->tables[i].calls[KB_ALLOCATOR_FREE] != (*object)->calls[KB_ALLOCATOR_FREE])
+			*raw = &s->tables[i];
+}
+
+static bool any_twin(const struct search *s)
 {
 	for (uint32_t i = 0; i < s->n; i++)
 		if (has_twin(s, i))
-			return &s->tables[i];
-	return NULL;
+			return true;
+	return false;
 }
 
 /* Is the table read in many places, or through a pointer to _PyRuntime, which holds it from 3.12
@@ -138,13 +172,18 @@ static bool find_api(const struct search *s, struct kb_allocator *allocator)
 	return all;
 }
 
-static void find_frees(const struct search *s, struct kb_allocator *allocator)
+static void find_frees(const struct search *s, unsigned minor, struct kb_allocator *allocator)
 {
-	const struct table *pymalloc = pymalloc_table(s);
+	const struct table *object, *raw;
 	struct kb_elf_symbol symbol;
 
-	if (pymalloc)
-		allocator->pymalloc_free = pymalloc->calls[KB_ALLOCATOR_FREE];
+	choose_tables(s, minor, &object, &raw);
+	if (object && raw) {
+		allocator->object_table = object->address;
+		allocator->raw_table = raw->address;
+		allocator->pymalloc_free = object->calls[KB_ALLOCATOR_FREE];
+		allocator->raw_free = raw->calls[KB_ALLOCATOR_FREE];
+	}
 	if (kb_elf_file__symbol(s->file, "_PyObject_Free", &symbol))
 		allocator->pymalloc_free = symbol.address;
 	if (kb_elf_file__symbol(s->file, "_PyMem_RawFree", &symbol))
@@ -159,9 +198,9 @@ static void analyse(struct search *s, unsigned minor, struct kb_allocator *alloc
 	for (size_t i = 0; i < SEGMENTS_MAX && kb_elf_file__segment_at(s->file, i, &segment); i++)
 		if (segment.writable)
 			find_tables(s, &segment);
-	find_frees(s, allocator);
+	find_frees(s, minor, allocator);
 	/* Without any table found, nothing says that the functions are called. */
-	allocator->called = has_api && pymalloc_table(s) && !is_inlined(s);
+	allocator->called = has_api && any_twin(s) && !is_inlined(s);
 	if (!allocator->called)
 		allocator->new_pool = kb_code_scan__new_pool(&s->code);
 	allocator->pool_bytes = minor < 10 ? POOL_BYTES_BEFORE_3_10 : POOL_BYTES;

@@ -35,7 +35,9 @@ struct kb_allocator {
 		    [KB_ALLOCATOR_CALLS]; /* PyMem_RawMalloc … PyObject_Free */
 	uint64_t pymalloc_free; /* _PyObject_Free(ctx, block): of the domains MEM and OBJECT */
 	uint64_t raw_free;	/* _PyMem_RawFree(ctx, block) */
-	bool called;		/* the functions of the API are called for every block */
+	/* Of the tables of OBJECT and RAW that the interpreter calls through. */
+	uint64_t object_table, raw_table;
+	bool called; /* the functions of the API are called for every block */
 	/*
 	 * allocate_from_new_pool() (Objects/obmalloc.c, 3.9+), where it is a function of its own:
 	 * it returns the first block of a pool.
