@@ -36,6 +36,7 @@ static void write_meta(struct kb_json_out *out, const struct kb_profile *profile
 	kb_json_out__bool(out, "incomplete", meta->incomplete);
 	kb_json_out__close(out, '}');
 	kb_json_out__line(out);
+	out->comma = false;
 }
 
 static void write_process(struct kb_json_out *out, const struct kb_profile *profile,
@@ -75,6 +76,7 @@ static void write_process(struct kb_json_out *out, const struct kb_profile *prof
 	kb_json_out__uint(out, "major_faults", info->major_faults);
 	kb_json_out__close(out, '}');
 	kb_json_out__line(out);
+	out->comma = false;
 }
 
 static void write_frames(struct kb_json_out *out, const struct kb_profile *profile, uint32_t leaf)
@@ -120,6 +122,7 @@ static void write_row(struct kb_json_out *out, const struct kb_profile *profile,
 	}
 	kb_json_out__close(out, '}');
 	kb_json_out__line(out);
+	out->comma = false;
 }
 
 static void write_ledger(struct kb_json_out *out, const struct kb_profile *profile)
@@ -143,6 +146,7 @@ static void write_ledger(struct kb_json_out *out, const struct kb_profile *profi
 	kb_json_out__close(out, ']');
 	kb_json_out__close(out, '}');
 	kb_json_out__line(out);
+	out->comma = false;
 }
 
 struct kb_error *kb_memory_jsonl__write(const struct kb_profile *profile,
