@@ -68,6 +68,7 @@ struct call {
 	kb_u64 sp; /* 0: none */
 	kb_u64 size;
 	kb_u64 at; /* where the block's address will be, of posix_memalign() */
+	kb_u64 time;
 	struct kb_block_key old_key;
 	struct kb_block old; /* taken out; size ~0: none */
 	kb_u32 function, attached;
@@ -490,11 +491,15 @@ static __always_inline struct calls *calls_of(kb_u64 flags)
 	return bpf_task_storage_get(&memory_calls, bpf_get_current_task_btf(), 0, flags);
 }
 
+/* No call takes so long; its return was not seen. */
+#define CALL_NS_MAX 1000000000ULL
+
 /* Is a call with this stack pointer within the noted one? A tail call has the same. */
 static __always_inline int is_within(const struct call *call, kb_u64 sp, kb_u32 function)
 {
 	return call->sp && call->attached == memory_control.attached &&
-	       (call->sp > sp || (call->sp == sp && call->function != function));
+	       (call->sp > sp || (call->sp == sp && call->function != function)) &&
+	       bpf_ktime_get_ns() - call->time < CALL_NS_MAX;
 }
 
 struct arguments {
@@ -585,6 +590,7 @@ static __always_inline int begin_call(struct pt_regs *ctx)
 	}
 	read_arguments(ctx, cookie, &arguments);
 	call->sp = sp;
+	call->time = bpf_ktime_get_ns();
 	call->function = function;
 	call->attached = memory_control.attached;
 	call->size = size_asked_for(op, &arguments);

@@ -15,9 +15,9 @@ import time
 
 FRAME = '''
 import array, fcntl, gc, json, os, sys, threading
+import tracemalloc, _tracemalloc
 TRACE = os.environ["TRACE"] == "1"
 if TRACE:
-    import tracemalloc, _tracemalloc
     clear, measure = tracemalloc.clear_traces, tracemalloc.get_traced_memory
     tracemalloc.start(int(os.environ.get("FRAMES", "1")))
 else:
@@ -40,6 +40,8 @@ gc.disable()
 for fd in range(3):
     clear()
     measured()
+pid, kill = os.getpid(), os.kill
+gc.collect()  # empties free lists
 os.write(1, b"ready\\n")
 gate(0)
 clear()
@@ -49,6 +51,8 @@ while len(os.listdir("/proc/self/task")) > 1:  # a joined thread frees its state
 spike = bytearray(1 << 20)  # the peak is here, and not within measuring it
 del spike
 measured()
+if not TRACE and os.environ.get("DIE"):
+    kill(pid, 9)  # what is alive now is all that there will be
 gate(1)
 if TRACE:
     traces = _tracemalloc._get_traces()  # take_snapshot() would allocate a frame
@@ -88,20 +92,30 @@ def work():
     return kept
 '''
 
+# Four threads that take turns, so that what they do is the same in every run.
 THREADS = '''
-def fill(kept, n):
-    for i in range(n):
-        kept.append("%d-%d" % (n, i))
+import _thread
+
+def fill(kept, own, following):
+    for i in range(200):
+        if i % 10 == 0:
+            own.acquire()
+        kept.append("%d-%d" % (i, i * 1000))
         kept.append(bytearray(i % 700))
         temporary = [j for j in range(1000, 1000 + i % 30)]
+        if i % 10 == 9:
+            following.release()
 
 def work():
     lists = [[] for i in range(4)]
-    threads = [threading.Thread(target=fill, args=(lists[i], 200 + i)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    turns = [_thread.allocate_lock() for i in range(4)]
+    for turn in turns:
+        turn.acquire()
+    for i in range(4):
+        _thread.start_new_thread(fill, (lists[i], turns[i], turns[(i + 1) % 4]))
+    turns[0].release()
+    while len(os.listdir("/proc/self/task")) > 1:
+        pass
     return lists
 '''
 
@@ -186,11 +200,11 @@ class Gates:
             return json.load(file)
 
 
-def start_keelback(env, *args, **kwargs):
+def start_keelback(case, *args, **kwargs):
     """Starts `keelback memory`, until it traces; its words go to a file."""
-    words = pathlib.Path(env.tmp, "words")
+    words = pathlib.Path(case.tmp, "words")
     with open(words, "w") as file:
-        process = env.popen("memory", "-v", *args, stderr=file, **kwargs)
+        process = case.popen("memory", "-v", *args, stderr=file, **kwargs)
     deadline = time.monotonic() + 60
     while "tracing the memory of" not in words.read_text():
         assert process.poll() is None, f"keelback ended with {process.returncode}: {words.read_text()}"
@@ -234,3 +248,12 @@ def agreement(ours, theirs):
     ours = {key.replace("<no Python frame>", "<unknown>"): value for key, value in ours.items()}
     total = sum(size for size, _ in theirs.values())
     return sum(min(size, ours.get(key, (0, 0))[0]) for key, (size, _) in theirs.items()) / total
+
+
+def print_differences(traced, figures):
+    """For the case's log: lines of which the two say something else."""
+    lines = traced.lines()
+    for key in sorted(set(lines) | set(figures["lines"])):
+        ours, theirs = lines.get(key), figures["lines"].get(key)
+        if ours is None or theirs is None or list(ours) != list(theirs):
+            print(key, "keelback", ours, "tracemalloc", theirs)

@@ -42,18 +42,10 @@ def check_identical(traced, figures):
     process, = traced.processes
     heap = process["heap"]
     assert process["exact"] and process["lost_blocks"] == 0 and process["unfinished"] == 0
+    memory.print_differences(traced, figures)
     said = {"current": heap["current"], "peak": heap["peak"], "blocks": heap["blocks"]}
-    if said["blocks"] != figures["blocks"]:
-        for key in sorted(set(traced.lines()) | set(figures["lines"])):
-            a, b = traced.lines().get(key), figures["lines"].get(key)
-            if a is None or b is None or list(a) != list(b):
-                print(key, "keelback", a, "tracemalloc", b)
     assert said == {name: figures[name] for name in said}, f"{said}, tracemalloc {figures}"
     assert sum(row["bytes"] for row in traced.rows) == heap["current"]
-    for key in sorted(set(traced.lines()) | set(figures["lines"])):
-        a, b = traced.lines().get(key), figures["lines"].get(key)
-        if a is None or b is None or list(a) != list(b):
-            print(key, "keelback", a, "tracemalloc", b)
     share = memory.agreement(traced.lines(), figures["lines"])
     assert share >= 0.99, f"{share:.2%} of the bytes agree by line"
 
@@ -92,30 +84,28 @@ def trace_launched(env, text):
     gates = memory.Gates(env.temp_dir("traced"))
     output = env.tmp + "/out.jsonl"
     keelback = memory.start_keelback(env, "--exact", "-f", "jsonl", "--value", "live", "-o", output, "--",
-                                     *env.py.command([program]), env=gates.environment(False))
+                                     *env.py.command([program]), env=gates.environment(False, DIE="1"))
     env.wait_line(keelback, "ready")
     gates.await_waiter(keelback.pid, 0)
     keelback.send_signal(signal.SIGUSR1)
     memory.await_words(env, "forgotten")
     gates.open(0)
-    gates.await_waiter(keelback.pid, 1)
-    keelback.send_signal(signal.SIGINT)
-    memory.await_words(env, "waiting for the command")
-    gates.open(1)
     keelback.communicate(timeout=60)
+    assert keelback.returncode == 128 + signal.SIGKILL
     return memory.Traced(output), figures
 
 
 def check_nearly_identical(env, traced, figures):
-    """3.11 to the byte. Later versions ask for some blocks of size 0, which tracemalloc counts so and Python
-    asks malloc for 1 byte, so a few bytes more are seen."""
+    """3.11 to the byte. In later versions a few blocks of libraries (a thread's, say) may be beside Python's."""
     process, = traced.processes
     heap = process["heap"]
     assert process["exact"] and process["lost_blocks"] == 0
+    memory.print_differences(traced, figures)
     for name in ("current", "peak"):
         room = 0 if env.py.version == (3, 11) else 64
         assert abs(heap[name] - figures[name]) <= room, f"{name}: {heap}, tracemalloc {figures}"
-    assert heap["blocks"] == figures["blocks"], f"{heap}, tracemalloc {figures}"
+    # The list that tracemalloc's own figures are put into is among them, if it is a new block.
+    assert heap["blocks"] - figures["blocks"] in (-1, 0), f"{heap}, tracemalloc {figures}"
     share = memory.agreement(traced.lines(), figures["lines"])
     assert share >= 0.99, f"{share:.2%} of the bytes agree by line"
 

@@ -47,6 +47,7 @@ struct kb_identifier {
 		kb_identified_fn fn; /* or NULL */
 		void *context;
 	} identified[2];
+	unsigned exec_delay_ms;		   /* between execution and looking at a process */
 	kb_new_process_found_fn found_new; /* or NULL */
 	void *found_new_context;
 	/*
@@ -123,6 +124,11 @@ void kb_identifier__on_new_process(struct kb_identifier *id, kb_new_process_foun
 {
 	id->found_new = fn;
 	id->found_new_context = context;
+}
+
+void kb_identifier__set_exec_delay(struct kb_identifier *id, unsigned ms)
+{
+	id->exec_delay_ms = ms;
 }
 
 bool kb_identifier__interpreter(struct kb_identifier *id, pid_t pid, struct kb_interpreter *interp)
@@ -268,7 +274,8 @@ static void publish_negative(struct kb_identifier *id, pid_t pid, uint64_t start
 	kb_error__destroy(kb_programs__set_proc(id->programs, pid, &proc, true));
 }
 
-static void wait_for_library(struct kb_identifier *id, pid_t pid, uint64_t start_ns)
+static void wait_for_library(struct kb_identifier *id, pid_t pid, uint64_t start_ns,
+			     unsigned first_ms)
 {
 	struct waiting *w = NULL;
 
@@ -278,7 +285,7 @@ static void wait_for_library(struct kb_identifier *id, pid_t pid, uint64_t start
 	}
 	if (!w && id->n_waiting < WAITING_MAX) {
 		w = &id->waiting[id->n_waiting++];
-		w->delay_ms = LOOK_FIRST_MS;
+		w->delay_ms = first_ms;
 	} else if (!w) {
 		return; /* samples will ask about it */
 	} else {
@@ -371,7 +378,7 @@ enum kb_identity kb_identifier__identify(struct kb_identifier *id, pid_t pid, ui
 	err = kb_interpreter__find(id->images, pid, &found, &interp);
 	if (!err && !found) {
 		if (interp.needs_libpython)
-			wait_for_library(id, pid, start_ns);
+			wait_for_library(id, pid, start_ns, LOOK_FIRST_MS);
 		publish_negative(id, pid, start_ns, KB_PROC_NOT_PYTHON, interp.needs_libpython);
 		return KB_IS_NOT_PYTHON;
 	}
@@ -451,6 +458,10 @@ void kb_identifier__notice(struct kb_identifier *id, const struct kb_notice *not
 	if (kb_programs__get_proc(id->programs, notice->tgid, &proc) &&
 	    proc.state == KB_PROC_PYTHON && proc.start_time == notice->start_time)
 		return;
+	if (notice->kind == KB_NOTICE_EXEC && id->exec_delay_ms) {
+		wait_for_library(id, notice->tgid, notice->start_time, id->exec_delay_ms);
+		return;
+	}
 	identity = kb_identifier__identify(id, notice->tgid, notice->start_time, NULL);
 	if (notice->kind != KB_NOTICE_EXEC || identity == KB_IS_GONE)
 		return;

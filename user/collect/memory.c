@@ -18,10 +18,11 @@
 #include "keelback/inspect.h"
 #include "model/recording.h"
 
-#define DRAIN_MS   1000
-#define DATA_BYTES (8u << 20) /* as for sampling: stacks are new at about the same rate */
-#define STACKS_MAX (1u << 16) /* that allocate, 200 bytes each; a large program has some 20,000 */
-#define FRAMES_MAX 2048	      /* KB_FRAMES_MAX */
+#define DRAIN_MS      1000
+#define DATA_BYTES    (8u << 20) /* as for sampling: stacks are new at about the same rate */
+#define STACKS_MAX    (1u << 16) /* that allocate, 200 bytes each; a large program has some 20,000 */
+#define EXEC_DELAY_MS 10	 /* dynamic linking takes 1 to 2 ms */
+#define FRAMES_MAX    2048	 /* KB_FRAMES_MAX */
 
 struct kb_memory_tracer {
 	struct kb_session session;
@@ -64,7 +65,10 @@ static void on_new_process(pid_t pid, uint32_t proc, void *context)
 {
 	struct kb_memory_tracer *t = context;
 	struct kb_interpreter interp;
+	struct kb_proc known;
 
+	if (!kb_programs__get_proc(t->session.programs, pid, &known) || known.id != proc)
+		return;
 	if (kb_identifier__interpreter(t->session.identifier, pid, &interp))
 		note(t, kb_memory_processes__add(t->processes, pid, proc, &interp));
 }
@@ -120,9 +124,18 @@ static struct kb_error *drained(void *context)
 	return NULL;
 }
 
-static const struct kb_collector collector = { .attach = attach,
-					       .notice = on_notice,
-					       .drained = drained };
+#define RETRY_MS 1
+
+static int work(int wait_ms, void *context)
+{
+	struct kb_memory_tracer *t = context;
+
+	return kb_memory_processes__retry(t->processes) && wait_ms > RETRY_MS ? RETRY_MS : wait_ms;
+}
+
+static const struct kb_collector collector = {
+	.attach = attach, .notice = on_notice, .drained = drained, .work = work
+};
 
 static struct kb_error *complete(struct kb_memory_opts *opts)
 {
@@ -182,6 +195,7 @@ static struct kb_error *create(struct kb_memory_tracer *t, const struct kb_targe
 
 	KB_TRY(kb_session__open(&t->session, &session));
 	KB_TRY(kb_memory_processes__create(t->session.programs, &plan, &t->processes));
+	kb_identifier__set_exec_delay(t->session.identifier, EXEC_DELAY_MS);
 	kb_identifier__on_image(t->session.identifier, on_image, t);
 	kb_identifier__on_identified(t->session.identifier, on_identified, t);
 	kb_identifier__on_new_process(t->session.identifier, on_new_process, t);

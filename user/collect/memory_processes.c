@@ -12,9 +12,10 @@
 #include "collect/memory_processes.h"
 #include "system/maps.h"
 
-#define FILES_MAX   256	  /* interpreters, as KB_IMAGES_MAX */
-#define TRACED_MAX  16384 /* processes of a session; those that have ended keep their way */
-#define ENVIRON_MAX (1u << 20)
+#define FILES_MAX    256   /* interpreters, as KB_IMAGES_MAX */
+#define TRACED_MAX   16384 /* processes of a session; those that have ended keep their way */
+#define LIBC_WAIT_NS (2 * KB_NS_PER_SECOND) /* between execution and the mapping of libc: 1 ms */
+#define ENVIRON_MAX  (1u << 20)
 
 struct file {
 	uint32_t image;
@@ -230,15 +231,45 @@ static struct kb_error *attach_all(struct kb_memory_processes *p, struct kb_trac
 				   const char *libc)
 {
 	traced->image = file->image;
+	traced->facts = *facts;
 	KB_TRY(kb_memory_plan__choose(&p->opts, facts, &traced->way));
 	if (p->paused)
 		return NULL;
 	KB_TRY(probe_interpreter(p, traced, facts, file));
 	if (libc)
 		return probe_libc(p, traced, facts, libc);
-	if (traced->way == KB_MEMORY_WAY_API)
-		return NULL;
-	return kb_unsupported("its libc is not found");
+	traced->wait_until = kb_now(CLOCK_MONOTONIC) + LIBC_WAIT_NS;
+	return NULL;
+}
+
+/* True: it is to be looked at again. */
+static bool retry_libc(struct kb_memory_processes *p, struct kb_traced_process *traced)
+{
+	struct kb_error *err = NULL;
+	char libc[64];
+	bool replaced;
+
+	if (find_libc(traced->pid, libc, traced->libc, &replaced))
+		err = probe_libc(p, traced, &traced->facts, libc);
+	else if (kb_now(CLOCK_MONOTONIC) < traced->wait_until)
+		return true;
+	else if (traced->way != KB_MEMORY_WAY_API)
+		err = kb_unsupported("its libc is not found");
+	traced->wait_until = 0;
+	if (err)
+		kb_warn("process %d: %s", traced->pid, kb_error__text(err));
+	kb_error__destroy(err);
+	return false;
+}
+
+bool kb_memory_processes__retry(struct kb_memory_processes *p)
+{
+	bool again = false;
+
+	for (uint32_t i = 0; i < p->n; i++)
+		if (p->traced[i].wait_until && p->traced[i].probes)
+			again = retry_libc(p, &p->traced[i]) || again;
+	return again;
 }
 
 struct kb_error *kb_memory_processes__add(struct kb_memory_processes *p, pid_t pid, uint32_t proc,

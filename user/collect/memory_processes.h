@@ -22,6 +22,9 @@ struct kb_traced_process {
 	struct kb_memory_probes *probes; /* NULL: it could not be, or has ended */
 	uint32_t image;
 	char libc[64]; /* its libc's file, as device:inode */
+	uint64_t
+		wait_until; /* CLOCK_MONOTONIC, ns: its libc may be mapped until then; 0: no more */
+	struct kb_memory_facts facts;
 };
 
 struct kb_error *kb_memory_processes__create(struct kb_programs *programs,
@@ -47,6 +50,8 @@ bool kb_memory_processes__is_exact(const struct kb_memory_processes *processes);
 
 /* Takes all probes away, or puts them back. */
 struct kb_error *kb_memory_processes__pause(struct kb_memory_processes *processes, bool pause);
+/* Probes the libc of those that had not mapped it yet; true: some still have not. */
+bool kb_memory_processes__retry(struct kb_memory_processes *processes);
 /* Lets go of what has ended. */
 void kb_memory_processes__look(struct kb_memory_processes *processes);
 

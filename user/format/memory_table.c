@@ -247,6 +247,11 @@ static void write_process(const struct table *table, const struct kb_memory_proc
 			" bytes are in no figure but the total, for the table of live blocks was "
 			"full\n",
 			info->lost_blocks, info->lost_bytes);
+	if (info->unfinished)
+		fprintf(stream,
+			"  incomplete: the end of %" PRIu64
+			" allocations was not seen: what came within them is in no figure\n",
+			info->unfinished);
 	if (info->rss)
 		fprintf(stream,
 			"  resident %s, at most %s; page faults %" PRIu64 " minor, %" PRIu64
