@@ -128,3 +128,69 @@ def test_launched_realloc(env):
 @per_python(where=is_stripped, timeout=240)
 def test_launched_large(env):
     check_nearly_identical(env, *trace_launched(env, memory.LARGE))
+
+
+LOAD = '''
+import sys, tracemalloc
+snapshot = tracemalloc.Snapshot.load(sys.argv[1])
+statistics = snapshot.statistics("lineno")
+assert snapshot.statistics("traceback") and snapshot.statistics("filename", True)
+filtered = snapshot.filter_traces([tracemalloc.Filter(True, "*target.py"), tracemalloc.Filter(False, "*", None, True, 77)])
+print(sum(s.size for s in statistics), sum(s.count for s in statistics), len(snapshot.traces), len(filtered.traces))
+snapshot.compare_to(snapshot, "lineno")
+print(statistics[0].traceback, snapshot.traces[0].traceback.format()[0])
+'''
+
+
+@once(timeout=240)
+def test_formats(env):
+    """One recording in every format; every Python's tracemalloc opens the file that is made for it."""
+    env.py = env.python("pyenv-3.8")
+    gates = memory.Gates(env.tmp)
+    target = env.py.popen([env.py.script(memory.FRAME % memory.PLAIN)], env=gates.environment(True))
+    env.wait_line(target, "ready")
+    gates.await_waiter(target.pid, 0)
+    recording = env.tmp + "/a.kb"
+    keelback = memory.start_keelback(env, "-p", target.pid, "-o", recording)
+    gates.open(0)
+    gates.await_waiter(target.pid, 1)
+    assert memory.end_keelback(keelback) == 0
+    gates.open(1)
+    target.wait(60)
+    figures = gates.figures()
+
+    env.keelback("memory", "--load", recording, "-o", env.tmp + "/a.jsonl")
+    check_identical(memory.Traced(env.tmp + "/a.jsonl"), figures)
+    env.keelback("memory", "--load", recording, "-o", env.tmp + "/a.tracemalloc")
+    for python in env.pythons:
+        output = python.run([python.script(LOAD, "load.py"), env.tmp + "/a.tracemalloc"])
+        size, blocks, traces, filtered = map(int, output.splitlines()[0].split())
+        assert (size, blocks, traces) == (figures["current"], figures["blocks"], figures["blocks"]), output
+        assert 0 < filtered <= traces
+        assert "target.py" in output.splitlines()[1]
+
+    def all_of(format, *options):
+        return env.keelback("memory", "--load", recording, "-f", format, *options).stdout
+
+    folded = all_of("collapsed").splitlines()
+    assert sum(int(line.rpartition(" ")[2]) for line in folded) == figures["current"]
+    folded = all_of("collapsed", "--blocks").splitlines()
+    assert sum(int(line.rpartition(" ")[2]) for line in folded) == figures["blocks"]
+    assert "<html" in all_of("flamegraph")
+    table = all_of("table", "--group", "traceback", "--limit", "2")
+    assert "Memory by stacks: alive" in table and "kept = work()" in table
+    only = all_of("table", "--include", "*target.py:40", "--no-summary")
+    assert len([line for line in only.splitlines() if "target.py" in line]) == 1, only
+    assert "target.py" not in all_of("table", "--exclude", "*target.py", "--no-summary", "--limit", "0")
+    cumulative = memory_rows(all_of("jsonl", "--cumulative"))
+    work = [row for row in cumulative if row["function"] == "<module>" and "target.py" in row["file"]]
+    assert max(row["bytes"] for row in work) > figures["current"] * 0.9, work
+    compared = env.keelback("memory", "--load", recording, "--compare", recording).stdout
+    assert f"In all {figures['current']} bytes in {figures['blocks']} blocks before" in compared
+    assert "target.py" not in compared  # nothing has changed
+    converted = env.keelback("convert", recording, "-f", "collapsed").stdout.splitlines()
+    assert sum(int(line.rpartition(" ")[2]) for line in converted) == figures["current"]
+
+
+def memory_rows(text):
+    return [record for record in map(json.loads, text.splitlines()) if record["type"] == "row"]

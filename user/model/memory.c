@@ -14,6 +14,7 @@ struct kb_memory {
 	uint32_t n_entries, entries_capacity;
 	struct kb_memory_blocks *blocks;
 	uint32_t n_blocks, blocks_capacity;
+	uint64_t n_live;	      /* sum of their counts */
 	struct kb_id_map entry_index; /* (process and domain, node) */
 	struct kb_id_map block_index; /* (entry, size) */
 };
@@ -60,6 +61,7 @@ struct kb_memory *kb_memory__begin(struct kb_profile *profile, const struct kb_m
 	}
 	memory->head = *head;
 	memory->n_processes = memory->n_entries = memory->n_blocks = 0;
+	memory->n_live = 0;
 	kb_id_map__clear(&memory->entry_index);
 	kb_id_map__clear(&memory->block_index);
 	return memory;
@@ -123,6 +125,10 @@ bool kb_memory__add_blocks(struct kb_memory *memory, const struct kb_memory_bloc
 	uint32_t id = kb_id_map__get(&memory->block_index, more->entry, more->size);
 	struct kb_memory_blocks *blocks = memory->blocks;
 
+	/* No more than the kernel's table can have. */
+	if (more->count > KB_MEMORY_BLOCKS_MAX - memory->n_live)
+		return false;
+	memory->n_live += more->count;
 	if (id == KB_ID_MAP_NONE) {
 		id = memory->n_blocks;
 		blocks = kb_array__grow(memory->blocks, &memory->blocks_capacity, id + 1,

@@ -26,6 +26,11 @@ uint32_t kb_memory__add_entry(struct kb_memory *memory, const struct kb_memory_e
 /* Blocks of the same entry and size are one row. */
 bool kb_memory__add_blocks(struct kb_memory *memory, const struct kb_memory_blocks *blocks);
 
+struct kb_section_writer;
+/* All of it, as sections of a recording; a later one replaces it. The profile's tables that it
+ * refers to have been written. */
+struct kb_error *kb_memory__write(const struct kb_memory *memory, struct kb_section_writer *writer);
+
 /* The way of a process; KB_MEMORY_WAY_API when it is not known. */
 enum kb_memory_way kb_memory__way_of(const struct kb_memory *memory, uint32_t process);
 

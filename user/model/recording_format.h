@@ -69,9 +69,16 @@ _Static_assert(sizeof(struct kb_recording_section) == 40, "section header of rec
 	X(CALLS_LEDGER, 39, calls_ledger)                                                          \
 	X(CALLS_SOURCES, 40, calls_sources)
 
+/* Of recordings of allocations, beside those of a profile. */
+#define KB_MEMORY_SECTION_TABLE(X)                                                                 \
+	X(MEMORY, 64, memory)                                                                      \
+	X(MEMORY_PROCESSES, 65, memory_processes)                                                  \
+	X(MEMORY_ENTRIES, 66, memory_entries)                                                      \
+	X(MEMORY_BLOCKS, 67, memory_blocks)
+
 enum kb_section_type {
 #define X(symbol, number, name) KB_SECTION_##symbol = (number),
-	KB_SECTION_TABLE(X) KB_CALLS_SECTION_TABLE(X)
+	KB_SECTION_TABLE(X) KB_CALLS_SECTION_TABLE(X) KB_MEMORY_SECTION_TABLE(X)
 #undef X
 };
 
