@@ -163,8 +163,28 @@ def work():
     return kept
 '''
 
-PROGRAMS = {"plain": PLAIN, "threads": THREADS, "realloc": REALLOC, "large": LARGE}
+# A heap that only grows, at several places.
+GROWING = '''
+class Node:
+    def __init__(self, i):
+        self.name = "node %d" % i
+        self.links = [i]
 
+def nodes(n):
+    return [Node(i) for i in range(n)]
+
+def numbers(n):
+    return {i: float(i) for i in range(n)}
+
+def texts(n):
+    return [str(i) * 20 for i in range(n)]
+
+def buffers(n):
+    return [bytearray(2000) for i in range(n)]
+
+def work():
+    return nodes(60000), numbers(120000), texts(60000), buffers(6000)
+'''
 
 class Gates:
     """The two gates of a program, closed by holding their locks."""

@@ -459,6 +459,7 @@ void kb_identifier__notice(struct kb_identifier *id, const struct kb_notice *not
 	    proc.state == KB_PROC_PYTHON && proc.start_time == notice->start_time)
 		return;
 	if (notice->kind == KB_NOTICE_EXEC && id->exec_delay_ms) {
+		stop_waiting(id, notice->tgid);
 		wait_for_library(id, notice->tgid, notice->start_time, id->exec_delay_ms);
 		return;
 	}
@@ -485,7 +486,9 @@ int kb_identifier__look_again(struct kb_identifier *id)
 		if (w.next_ns > now)
 			continue;
 		identity = kb_identifier__identify(id, w.pid, w.start_ns, NULL);
-		if (identity != KB_IS_NOT_PYTHON || w.delay_ms >= LOOK_LAST_MS) {
+		/* What needs no library is not waited for any more. */
+		if (identity != KB_IS_NOT_PYTHON || w.delay_ms >= LOOK_LAST_MS ||
+		    id->waiting[i].next_ns <= now) {
 			stop_waiting(id, w.pid);
 			i--;
 		}
