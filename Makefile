@@ -79,7 +79,8 @@ BPF_PROGRAMS := collect registers
 BPF_SRC_registers := bpf/registers.bpf.c
 BPF_SRC_collect := bpf/common/maps.bpf.c bpf/common/tracker.bpf.c bpf/python/thread.bpf.c bpf/python/walk.bpf.c \
 	bpf/python/state.bpf.c bpf/python/tail.bpf.c bpf/python/code.bpf.c bpf/native/unwind.bpf.c bpf/stack.bpf.c \
-	bpf/offcpu.bpf.c bpf/calls_stack.bpf.c bpf/calls.bpf.c bpf/sample.bpf.c bpf/memory.bpf.c
+	bpf/offcpu.bpf.c bpf/calls_stack.bpf.c bpf/calls.bpf.c bpf/sample.bpf.c bpf/memory_stack.bpf.c \
+	bpf/memory.bpf.c
 BPF_SKEL := $(BPF_PROGRAMS:%=$(B)/gen/%.skel.h)
 BPF_HDR  := $(wildcard bpf/*.h bpf/*/*.h vmlinux/*.h)
 BPF_ALL_SRC := $(sort $(foreach p,$(BPF_PROGRAMS),$(BPF_SRC_$(p))))

@@ -49,7 +49,7 @@ struct kb_config {
 	kb_u32 want;	     /* KB_WANT_* */
 	kb_u64 wait_min_ns;  /* wall: shorter waits are not accounted */
 	kb_u32 only_tgid;    /* 0, or no other process can be a target: switches ask this first */
-	kb_u32 frames_max;  /* 0, or frames of a stack that are taken, from the leaf */
+	kb_u32 frames_max;   /* 0, or frames of a stack that are taken, from the leaf */
 };
 KB_ASSERT_SIZE(struct kb_config, 64);
 

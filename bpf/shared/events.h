@@ -200,12 +200,12 @@ KB_ASSERT_SIZE(struct kb_stack_key, 16);
 
 enum kb_notice_kind {
 	KB_NOTICE_EXEC = 1, /* an observed process executes a file that user space does not know */
-	KB_NOTICE_UNKNOWN = 2, /* a sample hit a process that is not identified */
-	KB_NOTICE_EXIT = 3,    /* a followed process ended */
-	KB_NOTICE_DATA = 4,    /* the data ring or a table fills: drain now */
-	KB_NOTICE_CODE = 5,    /* a code object that is not in memory, and wants to be read soon */
-	KB_NOTICE_MAPS = 6,    /* native code in no mapping that user space has told of */
-	KB_NOTICE_TABLE = 7,   /* a stack ended in an image without its table */
+	KB_NOTICE_UNKNOWN = 2,	/* a sample hit a process that is not identified */
+	KB_NOTICE_EXIT = 3,	/* a followed process ended */
+	KB_NOTICE_DATA = 4,	/* the data ring or a table fills: drain now */
+	KB_NOTICE_CODE = 5,	/* a code object that is not in memory, and wants to be read soon */
+	KB_NOTICE_MAPS = 6,	/* native code in no mapping that user space has told of */
+	KB_NOTICE_TABLE = 7,	/* a stack ended in an image without its table */
 	KB_NOTICE_PROCESS = 20, /* the data ring has a new process (KB_WANT_PROCESSES) */
 };
 
