@@ -75,7 +75,8 @@
 	X(FREED_BEFORE, "freed_before", NOTE,                                                      \
 	  "frees of blocks from before observation, taken from no figure")                         \
 	X(ALLOC_UNFINISHED, "alloc_unfinished", NOTE, "allocations whose end was not seen")        \
-	X(PAUSED_MS, "paused_ms", NOTE, "milliseconds in which allocations were not observed")
+	X(PAUSED_MS, "paused_ms", NOTE,                                                            \
+	  "milliseconds in which allocations were not observed: what was freed then still counts")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

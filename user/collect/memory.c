@@ -24,11 +24,25 @@
 #define EXEC_DELAY_MS 10	 /* dynamic linking takes 1 to 2 ms */
 #define FRAMES_MAX    2048	 /* KB_FRAMES_MAX */
 
+#define PERIOD_NS    KB_NS_PER_SECOND /* of --duty, and how long a rate that is too high pauses */
+#define RATE_LOOK_NS (KB_NS_PER_SECOND / 5) /* over which it is measured */
+
+/* When growth is observed, and when not. */
+struct pace {
+	uint64_t period;    /* when the present one began, CLOCK_MONOTONIC, ns */
+	uint64_t looked;    /* at the rate */
+	uint64_t events;    /* as of then */
+	uint64_t paused;    /* since when, 0: it is observed */
+	uint64_t resume_at; /* not before, where the rate was too high */
+	bool told;
+};
+
 struct kb_memory_tracer {
 	struct kb_session session;
 	struct kb_memory_opts opts;
 	struct kb_memory_processes *processes;
 	struct kb_memory_snapshot snapshot;
+	struct pace pace;
 	struct kb_recording_writer *recording;
 	FILE *recording_file;
 	struct kb_error *failed; /* the first process that could not be traced */
@@ -124,12 +138,83 @@ static struct kb_error *drained(void *context)
 	return NULL;
 }
 
+/* ---------------------------------------------------------------- pace */
+
+static void add_events(uint32_t proc, const struct kb_memory_process *process, void *context)
+{
+	uint64_t *events = context;
+
+	for (int i = 0; i < KB_GROUP_IDS; i++)
+		*events += process->sums[i].total_blocks;
+	*events += process->frees + process->frees_before;
+}
+
+/* Has more happened than may, since the last look? */
+static bool too_fast(struct kb_memory_tracer *t, uint64_t now)
+{
+	struct pace *pace = &t->pace;
+	uint64_t events = 0, since = now - pace->looked, before = pace->events;
+
+	if (since < RATE_LOOK_NS)
+		return false;
+	kb_error__destroy(
+		kb_memory_programs__each_process(t->session.programs, add_events, &events));
+	pace->events = events;
+	pace->looked = now;
+	return events > before &&
+	       (double)(events - before) * KB_NS_PER_SECOND / since > t->opts.rate_max;
+}
+
+static void set_paused(struct kb_memory_tracer *t, bool paused, uint64_t now)
+{
+	struct pace *pace = &t->pace;
+	struct kb_error *err;
+
+	if (paused == (pace->paused != 0))
+		return;
+	if (!paused)
+		t->snapshot.paused_ms += (now - pace->paused) / KB_NS_PER_MS;
+	pace->paused = paused ? now : 0;
+	pace->looked = now;
+	err = kb_memory_processes__pause(t->processes, paused);
+	if (err)
+		kb_warn("%s", kb_error__text(err));
+	kb_error__destroy(err);
+}
+
+static int keep_pace(struct kb_memory_tracer *t, int wait_ms)
+{
+	uint64_t now = kb_now(CLOCK_MONOTONIC), on = PERIOD_NS, next = now + RATE_LOOK_NS;
+	struct pace *pace = &t->pace;
+
+	if (!kb_memory_processes__may_pause(t->processes))
+		return wait_ms;
+	if (t->opts.duty)
+		on = PERIOD_NS / 100 * t->opts.duty;
+	if (now - pace->period >= PERIOD_NS)
+		pace->period = now;
+	if (!pace->paused && too_fast(t, now)) {
+		pace->resume_at = now + PERIOD_NS;
+		if (!pace->told)
+			kb_warn("more than %u allocations a second: observation pauses now and "
+				"then "
+				"(see the ledger)",
+				t->opts.rate_max);
+		pace->told = true;
+	}
+	set_paused(t, now < pace->resume_at || now - pace->period >= on, now);
+	if (on < PERIOD_NS)
+		next = pace->period + (pace->paused ? PERIOD_NS : on);
+	return kb_ms_until(now, next, wait_ms);
+}
+
 #define RETRY_MS 1
 
 static int work(int wait_ms, void *context)
 {
 	struct kb_memory_tracer *t = context;
 
+	wait_ms = keep_pace(t, wait_ms);
 	return kb_memory_processes__retry(t->processes) && wait_ms > RETRY_MS ? RETRY_MS : wait_ms;
 }
 
@@ -263,6 +348,7 @@ struct kb_error *kb_memory_tracer__stop(struct kb_memory_tracer *t)
 	if (!t->session.running)
 		return NULL;
 	t->session.running = false;
+	set_paused(t, false, kb_now(CLOCK_MONOTONIC));
 	KB_TRY(kb_session__finish(&t->session));
 	KB_TRY(kb_memory_tracer__snapshot(t));
 	if (!t->recording)
@@ -322,7 +408,7 @@ uint64_t kb_memory_tracer__rss(const struct kb_memory_tracer *t)
 
 		struct kb_process_memory now;
 
-		if (traced->probes && kb_process__memory(traced->pid, &now))
+		if (!traced->ended && kb_process__memory(traced->pid, &now))
 			rss += now.rss;
 	}
 	return rss;
@@ -335,7 +421,7 @@ const char *kb_memory_tracer__way_text(const struct kb_memory_tracer *t)
 	for (uint32_t i = 0; i < kb_memory_processes__count(t->processes); i++) {
 		const struct kb_traced_process *traced = kb_memory_processes__at(t->processes, i);
 
-		if (!traced->probes)
+		if (traced->ended)
 			continue;
 		if (last && last->way != traced->way)
 			return "processes by different ways";

@@ -233,13 +233,30 @@ static struct kb_error *attach_all(struct kb_memory_processes *p, struct kb_trac
 	traced->image = file->image;
 	traced->facts = *facts;
 	KB_TRY(kb_memory_plan__choose(&p->opts, facts, &traced->way));
-	if (p->paused)
+	if (p->paused && traced->way == KB_MEMORY_WAY_GROWTH)
 		return NULL;
 	KB_TRY(probe_interpreter(p, traced, facts, file));
 	if (libc)
 		return probe_libc(p, traced, facts, libc);
 	traced->wait_until = kb_now(CLOCK_MONOTONIC) + LIBC_WAIT_NS;
 	return NULL;
+}
+
+static const struct file *file_with_image(const struct kb_memory_processes *p, uint32_t image)
+{
+	for (uint32_t i = 0; i < p->n_files; i++)
+		if (p->files[i].image == image)
+			return &p->files[i];
+	return NULL;
+}
+
+/* The allocator's place moves when files are added. */
+static void refresh_facts(const struct kb_memory_processes *p, struct kb_traced_process *traced)
+{
+	const struct file *file = file_with_image(p, traced->image);
+
+	if (file)
+		traced->facts.allocator = &file->allocator;
 }
 
 /* True: it is to be looked at again. */
@@ -249,6 +266,7 @@ static bool retry_libc(struct kb_memory_processes *p, struct kb_traced_process *
 	char libc[64];
 	bool replaced;
 
+	refresh_facts(p, traced);
 	if (find_libc(traced->pid, libc, traced->libc, &replaced))
 		err = probe_libc(p, traced, &traced->facts, libc);
 	else if (kb_now(CLOCK_MONOTONIC) < traced->wait_until)
@@ -299,6 +317,7 @@ struct kb_error *kb_memory_processes__add(struct kb_memory_processes *p, pid_t p
 	if (traced) {
 		kb_memory_probes__destroy(traced->probes);
 		traced->probes = NULL;
+		traced->ended = true;
 	}
 	traced = new_traced(p, pid, proc);
 	if (!traced)
@@ -336,15 +355,62 @@ struct kb_error *kb_memory_processes__add_command(struct kb_memory_processes *p,
 	return attach_all(p, traced, &facts, file, has_libc ? libc : NULL);
 }
 
+static struct kb_error *resume(struct kb_memory_processes *p, struct kb_traced_process *traced)
+{
+	const struct file *file = file_with_image(p, traced->image);
+	char libc[64];
+	bool replaced;
+
+	if (!file || !find_libc(traced->pid, libc, traced->libc, &replaced))
+		return NULL; /* it ends */
+	refresh_facts(p, traced);
+	KB_TRY(probe_interpreter(p, traced, &traced->facts, file));
+	return probe_libc(p, traced, &traced->facts, libc);
+}
+
+/* Those that are estimated: exact ones would not be exact any more. */
+struct kb_error *kb_memory_processes__pause(struct kb_memory_processes *p, bool pause)
+{
+	struct kb_error *err = NULL;
+
+	if (p->paused == pause)
+		return NULL;
+	p->paused = pause;
+	for (uint32_t i = 0; i < p->n && !err; i++) {
+		struct kb_traced_process *traced = &p->traced[i];
+
+		if (traced->way != KB_MEMORY_WAY_GROWTH || traced->ended)
+			continue;
+		if (pause) {
+			kb_memory_probes__destroy(traced->probes);
+			traced->probes = NULL;
+		} else if (!traced->probes) {
+			err = resume(p, traced);
+		}
+	}
+	/* A call that was under way then ends unseen. */
+	kb_memory_programs__reattached(p->programs);
+	return err;
+}
+
+bool kb_memory_processes__may_pause(const struct kb_memory_processes *p)
+{
+	for (uint32_t i = 0; i < p->n; i++)
+		if (p->traced[i].way == KB_MEMORY_WAY_GROWTH && !p->traced[i].ended)
+			return true;
+	return false;
+}
+
 void kb_memory_processes__look(struct kb_memory_processes *p)
 {
 	for (uint32_t i = 0; i < p->n; i++) {
 		struct kb_process_stat stat;
 
-		if (!p->traced[i].probes)
+		if (p->traced[i].ended)
 			continue;
 		if (kb_process__stat(p->traced[i].pid, &stat) && stat.state != 'Z')
 			continue;
+		p->traced[i].ended = true;
 		kb_memory_probes__destroy(p->traced[i].probes);
 		p->traced[i].probes = NULL;
 	}

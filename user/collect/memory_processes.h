@@ -19,7 +19,8 @@ struct kb_traced_process {
 	enum kb_memory_way way;
 	uint64_t attached;		 /* CLOCK_MONOTONIC, ns */
 	struct kb_process_memory before; /* when it was attached to */
-	struct kb_memory_probes *probes; /* NULL: it could not be, or has ended */
+	struct kb_memory_probes *probes; /* NULL: none now */
+	bool ended;			 /* the process, or the program that it ran then */
 	uint32_t image;
 	char libc[64]; /* its libc's file, as device:inode */
 	uint64_t
@@ -48,8 +49,10 @@ struct kb_error *kb_memory_processes__add_command(struct kb_memory_processes *pr
  * it is not known. */
 bool kb_memory_processes__is_exact(const struct kb_memory_processes *processes);
 
-/* Takes all probes away, or puts them back. */
+/* Takes the probes of those whose growth is traced away, or puts them back. */
 struct kb_error *kb_memory_processes__pause(struct kb_memory_processes *processes, bool pause);
+/* Is there any? */
+bool kb_memory_processes__may_pause(const struct kb_memory_processes *processes);
 /* Probes the libc of those that had not mapped it yet; true: some still have not. */
 bool kb_memory_processes__retry(struct kb_memory_processes *processes);
 /* Lets go of what has ended. */

@@ -74,10 +74,10 @@ struct kb_error *kb_memory_programs__attach(struct kb_programs *p, pid_t pid, co
 	uprobes = (*probes)->uprobes;
 	/* Returns before entries: a call that is seen beginning is seen ending. */
 	chosen = choose(functions, n, false, offsets, cookies);
-	KB_TRY(kb_uprobes__attach_opts(uprobes, p->bpf->progs.on_allocate, path, offsets, cookies,
-				       chosen, &at_entry));
 	KB_TRY(kb_uprobes__attach_opts(uprobes, p->bpf->progs.on_allocated, path, offsets, cookies,
 				       chosen, &at_return));
+	KB_TRY(kb_uprobes__attach_opts(uprobes, p->bpf->progs.on_allocate, path, offsets, cookies,
+				       chosen, &at_entry));
 	chosen = choose(functions, n, true, offsets, cookies);
 	return kb_uprobes__attach_opts(uprobes, p->bpf->progs.on_free, path, offsets, cookies,
 				       chosen, &at_entry);
