@@ -9,6 +9,7 @@
 
 struct taking {
 	struct kb_memory_snapshot *snapshot;
+	bool *seen; /* by traced process: the kernel has figures of it */
 	struct kb_profile *profile;
 	struct kb_memory *memory;
 	const struct kb_memory_process *process; /* of the stack at hand */
@@ -42,6 +43,7 @@ static void add_process(uint32_t proc, const struct kb_memory_process *process, 
 
 	if (!traced || info.process == KB_ID_NONE)
 		return;
+	t->seen[traced - kb_memory_processes__at(t->snapshot->processes, 0)] = true;
 	info.way = traced->way;
 	for (int i = 0; i < KB_GROUP_IDS; i++)
 		info.sums[i] = (struct kb_memory_sum){
@@ -65,6 +67,20 @@ static void add_process(uint32_t proc, const struct kb_memory_process *process, 
 	t->counts[KB_L_FREED_BEFORE] += process->frees_before;
 	t->counts[KB_L_ALLOC_UNFINISHED] += process->unfinished;
 	t->full = !kb_memory__add_process(t->memory, &info) || t->full;
+}
+
+/* Those that have done nothing. */
+static void add_idle_processes(struct taking *t)
+{
+	static const struct kb_memory_process nothing;
+	const struct kb_memory_processes *processes = t->snapshot->processes;
+
+	for (uint32_t i = 0; i < kb_memory_processes__count(processes); i++) {
+		const struct kb_traced_process *traced = kb_memory_processes__at(processes, i);
+
+		if (!t->seen[i] && !traced->ended && traced->proc != KB_ID_NONE)
+			add_process(traced->proc, &nothing, t);
+	}
 }
 
 /* ---------------------------------------------------------------- stacks */
@@ -214,11 +230,21 @@ static void set_ledger(const struct taking *t)
 		kb_profile__ledger_set(t->profile, ours[i], t->counts[ours[i]]);
 }
 
+static struct kb_error *take_tables(struct taking *t)
+{
+	struct kb_programs *programs = t->snapshot->session->programs;
+	struct stacks stacks = { .taking = t };
+
+	KB_TRY(kb_memory_programs__each_process(programs, add_process, t));
+	add_idle_processes(t);
+	KB_TRY(kb_memory_programs__each_stack(programs, add_stack, &stacks));
+	return kb_memory_programs__each_block(programs, add_block, t);
+}
+
 struct kb_error *kb_memory_snapshot__take(struct kb_memory_snapshot *s)
 {
-	struct kb_programs *programs = s->session->programs;
+	struct kb_error *err;
 	struct taking t = { .snapshot = s, .profile = s->session->profile };
-	struct stacks stacks = { .taking = &t };
 	struct kb_memory_head head = {
 		.frames_max = s->frames_max,
 		.taken_ns = kb_now(CLOCK_MONOTONIC) - s->session->started,
@@ -229,9 +255,10 @@ struct kb_error *kb_memory_snapshot__take(struct kb_memory_snapshot *s)
 		return kb_error__no_memory();
 	s->n_entries = 0;
 	t.counts[KB_L_PAUSED_MS] = s->paused_ms;
-	KB_TRY(kb_memory_programs__each_process(programs, add_process, &t));
-	KB_TRY(kb_memory_programs__each_stack(programs, add_stack, &stacks));
-	KB_TRY(kb_memory_programs__each_block(programs, add_block, &t));
+	t.seen = calloc(kb_memory_processes__count(s->processes) + 1, sizeof(*t.seen));
+	err = t.seen ? take_tables(&t) : kb_error__no_memory();
+	free(t.seen);
+	KB_TRY(err);
 	set_ledger(&t);
 	return t.full ? kb_failed("more allocating stacks or sizes of blocks than can be shown")
 		      : NULL;
