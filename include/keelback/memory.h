@@ -85,7 +85,7 @@ struct kb_memory_entry {
 	uint64_t total_bytes, total_blocks;
 };
 
-/* Live blocks of one entry and size. */
+/* Live blocks of one entry and size, of about the same age. */
 struct kb_memory_blocks {
 	uint32_t entry;
 	uint64_t size, count;

@@ -16,7 +16,7 @@ struct kb_memory {
 	uint32_t n_blocks, blocks_capacity;
 	uint64_t n_live;	      /* sum of their counts */
 	struct kb_id_map entry_index; /* (process and domain, node) */
-	struct kb_id_map block_index; /* (entry, size) */
+	struct kb_id_map block_index; /* (entry, size and age) */
 };
 
 const char *kb_memory_way__text(enum kb_memory_way way)
@@ -120,13 +120,26 @@ uint32_t kb_memory__add_entry(struct kb_memory *memory, const struct kb_memory_e
 	return id;
 }
 
+/* Blocks that are twice as old are apart, so that what is old can be told from what is new. */
+static uint64_t age_class(const struct kb_memory *memory, uint64_t time_ns)
+{
+	uint64_t seconds = 0;
+
+	if (memory->head.taken_ns > time_ns)
+		seconds = (memory->head.taken_ns - time_ns) / 1000000000;
+	return seconds ? 64 - __builtin_clzll(seconds) : 0;
+}
+
+#define SIZE_BITS 56 /* more than a process has addresses */
+
 bool kb_memory__add_blocks(struct kb_memory *memory, const struct kb_memory_blocks *more)
 {
-	uint32_t id = kb_id_map__get(&memory->block_index, more->entry, more->size);
+	uint64_t key = more->size | age_class(memory, more->newest_ns) << SIZE_BITS;
+	uint32_t id = kb_id_map__get(&memory->block_index, more->entry, key);
 	struct kb_memory_blocks *blocks = memory->blocks;
 
 	/* No more than the kernel's table can have. */
-	if (more->count > KB_MEMORY_BLOCKS_MAX - memory->n_live)
+	if (more->count > KB_MEMORY_BLOCKS_MAX - memory->n_live || more->size >> SIZE_BITS)
 		return false;
 	memory->n_live += more->count;
 	if (id == KB_ID_MAP_NONE) {
@@ -134,7 +147,7 @@ bool kb_memory__add_blocks(struct kb_memory *memory, const struct kb_memory_bloc
 		blocks = kb_array__grow(memory->blocks, &memory->blocks_capacity, id + 1,
 					sizeof(*blocks), KB_MEMORY_SIZES_MAX);
 		if (!blocks || more->entry >= memory->n_entries ||
-		    !kb_id_map__set(&memory->block_index, more->entry, more->size, id))
+		    !kb_id_map__set(&memory->block_index, more->entry, key, id))
 			return false;
 		memory->blocks = blocks;
 		blocks[memory->n_blocks++] = *more;

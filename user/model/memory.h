@@ -23,7 +23,7 @@ void kb_memory__destroy(struct kb_memory *memory);
 bool kb_memory__add_process(struct kb_memory *memory, const struct kb_memory_process_info *info);
 /* Entries of the same process, node and domain are one. Its index, KB_ID_NONE: none. */
 uint32_t kb_memory__add_entry(struct kb_memory *memory, const struct kb_memory_entry *entry);
-/* Blocks of the same entry and size are one row. */
+/* Blocks of the same entry, size and (within a factor of 2) age are one row. */
 bool kb_memory__add_blocks(struct kb_memory *memory, const struct kb_memory_blocks *blocks);
 
 struct kb_section_writer;

@@ -13,7 +13,7 @@
 	}
 #define KB_RECORDING_BYTE_ORDER 0x01020304u
 #define KB_RECORDING_MAJOR	1
-#define KB_RECORDING_MINOR	2
+#define KB_RECORDING_MINOR	3
 
 /* Everything little-endian. The header keeps this form in every version. */
 struct kb_recording_header {
