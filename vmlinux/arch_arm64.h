@@ -29,6 +29,11 @@ struct bpf_perf_event_data {
 #define KB_SAVED_REGISTER(ctx, number) (0)
 #define KB_FIRST_ARGUMENT(ctx)	       (((struct user_pt_regs *)(ctx))->regs[0])
 #define KB_SECOND_ARGUMENT(ctx)	       (((struct user_pt_regs *)(ctx))->regs[1])
+#define KB_THIRD_ARGUMENT(ctx)	       (((struct user_pt_regs *)(ctx))->regs[2])
+#define KB_FOURTH_ARGUMENT(ctx)	       (((struct user_pt_regs *)(ctx))->regs[3])
+#define KB_RESULT(ctx)		       (((struct user_pt_regs *)(ctx))->regs[0])
+#define KB_STACK_POINTER(ctx)	       (((struct user_pt_regs *)(ctx))->sp)
+#define KB_RETURN_ADDRESS_BYTES	       0 /* it is in a register */
 
 /* In a system call: which one, and its arguments; x0 holds the result by and by. */
 struct pt_regs {

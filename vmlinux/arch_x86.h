@@ -46,6 +46,11 @@ struct bpf_perf_event_data {
 			  : 0)
 #define KB_FIRST_ARGUMENT(regs)	 ((regs)->di)
 #define KB_SECOND_ARGUMENT(regs) ((regs)->si)
+#define KB_THIRD_ARGUMENT(regs)	 ((regs)->dx)
+#define KB_FOURTH_ARGUMENT(regs) ((regs)->cx)
+#define KB_RESULT(regs)		 ((regs)->ax)
+#define KB_STACK_POINTER(regs)	 ((regs)->sp)
+#define KB_RETURN_ADDRESS_BYTES	 8 /* on the stack, taken off by the return */
 
 /* In a system call: which one, and its arguments. */
 #define KB_SYSCALL_NUMBER(regs) ((regs)->orig_ax)

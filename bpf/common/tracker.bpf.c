@@ -39,10 +39,17 @@ static __always_inline int publish(struct task_struct *task, struct kb_proc *pro
 		kb_count(KB_L_LOST_EVENTS, 1);
 		return -1;
 	}
+	if (config.want & KB_WANT_PROCESSES) {
+		struct kb_notice notice = { .kind = KB_NOTICE_PROCESS, .tgid = record.tgid };
+
+		notice.start_time = proc->start_time;
+		kb_notify(&notice);
+	}
 	old = bpf_map_lookup_elem(&procs, &record.tgid);
 	if (old && old->pending)
 		kb_count(KB_L_NOT_IDENTIFIED, old->pending);
-	return bpf_map_update_elem(&procs, &record.tgid, proc, BPF_ANY);
+	/* User space may identify it at the same time: whoever is second is too late. */
+	return bpf_map_update_elem(&procs, &record.tgid, proc, old ? BPF_ANY : BPF_NOEXIST);
 }
 
 /* Drops a process. Samples that were waiting for its identification are failures now. */

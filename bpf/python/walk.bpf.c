@@ -114,6 +114,13 @@ static __always_inline int walk_step(struct walk_state *s)
 
 	if (!s->frame || s->frame == s->last)
 		return 1;
+	if (config.frames_max) {
+		/* Of a masked copy, as below. */
+		offset = s->n & (2 * KB_FRAMES_MAX - 1);
+		KB_OPAQUE(offset);
+		if (offset >= config.frames_max)
+			return 1;
+	}
 	offset = in_window(s->walk, s->frame, s->span, &s->base, &s->end);
 	if ((kb_s64)offset < 0) {
 		s->status = KB_WALK_FRAME_UNREADABLE;

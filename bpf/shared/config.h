@@ -12,13 +12,14 @@ enum kb_filter {
 };
 
 /* What each sample is asked for beside its Python frames. */
-#define KB_WANT_NATIVE_MARKS 1u	  /* where C code called the interpreter */
-#define KB_WANT_GC	     2u	  /* whether a collection is running */
-#define KB_WANT_OPCODE	     4u	  /* the leaf's instruction */
-#define KB_WANT_MOMENTS	     8u	  /* each sample by itself, with its time and the thread's state */
-#define KB_WANT_NATIVE	     16u  /* native frames */
-#define KB_WANT_KERNEL	     32u  /* kernel frames */
-#define KB_WANT_TASKS	     64u  /* asyncio tasks */
+#define KB_WANT_NATIVE_MARKS 1u	   /* where C code called the interpreter */
+#define KB_WANT_GC	     2u	   /* whether a collection is running */
+#define KB_WANT_OPCODE	     4u	   /* the leaf's instruction */
+#define KB_WANT_MOMENTS	     8u	   /* each sample by itself, with its time and the thread's state */
+#define KB_WANT_NATIVE	     16u   /* native frames */
+#define KB_WANT_KERNEL	     32u   /* kernel frames */
+#define KB_WANT_TASKS	     64u   /* asyncio tasks */
+#define KB_WANT_PROCESSES    2048u /* a notice of each process that BPF sets up itself */
 #define KB_WANT_STATES	     128u /* how many hold the GIL, or handle an exception: in the ledger */
 #define KB_WANT_CALL_TIMES   256u /* calls are clocked … */
 #define KB_WANT_CALL_CPU     512u /* … by their threads' time on a CPU */
@@ -48,7 +49,7 @@ struct kb_config {
 	kb_u32 want;	     /* KB_WANT_* */
 	kb_u64 wait_min_ns;  /* wall: shorter waits are not accounted */
 	kb_u32 only_tgid;    /* 0, or no other process can be a target: switches ask this first */
-	kb_u32 reserved;
+	kb_u32 frames_max;   /* 0, or frames of a stack that are taken, from the leaf */
 };
 KB_ASSERT_SIZE(struct kb_config, 64);
 

@@ -219,16 +219,17 @@ KB_ASSERT_SIZE(struct kb_stack_key, 16);
 
 enum kb_notice_kind {
 	KB_NOTICE_EXEC = 1, /* an observed process executes a file that user space does not know */
-	KB_NOTICE_UNKNOWN = 2, /* a sample hit a process that is not identified */
-	KB_NOTICE_EXIT = 3,    /* a followed process ended */
-	KB_NOTICE_DATA = 4,    /* the data ring or a table fills: drain now */
-	KB_NOTICE_CODE = 5,    /* a code object that is not in memory, and wants to be read soon */
-	KB_NOTICE_MAPS = 6,    /* native code in no mapping that user space has told of */
-	KB_NOTICE_TABLE = 7,   /* a stack ended in an image without its table */
-	KB_NOTICE_TASKS = 8,   /* a process whose dict of running tasks is not known */
-	KB_NOTICE_FAULT = 30,  /* all records of a process that dies are in the data ring */
-	KB_NOTICE_SIGNAL = 31, /* a signal that is watched was sent to an observed process */
-	KB_NOTICE_HELD = 32,   /* a thread that dies is held: seize it, and let go */
+	KB_NOTICE_UNKNOWN = 2,	/* a sample hit a process that is not identified */
+	KB_NOTICE_EXIT = 3,	/* a followed process ended */
+	KB_NOTICE_DATA = 4,	/* the data ring or a table fills: drain now */
+	KB_NOTICE_CODE = 5,	/* a code object that is not in memory, and wants to be read soon */
+	KB_NOTICE_MAPS = 6,	/* native code in no mapping that user space has told of */
+	KB_NOTICE_TABLE = 7,	/* a stack ended in an image without its table */
+	KB_NOTICE_TASKS = 8,	/* a process whose dict of running tasks is not known */
+	KB_NOTICE_FAULT = 30,	/* all records of a process that dies are in the data ring */
+	KB_NOTICE_SIGNAL = 31,	/* a signal that is watched was sent to an observed process */
+	KB_NOTICE_HELD = 32,	/* a thread that dies is held: seize it, and let go */
+	KB_NOTICE_PROCESS = 20, /* the data ring has a new process (KB_WANT_PROCESSES) */
 };
 
 struct kb_notice {

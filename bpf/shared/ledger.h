@@ -98,7 +98,14 @@
 	  "functions that were found after their process had started: calls before are not "       \
 	  "counted")                                                                               \
 	X(CHOSEN_JIT, "chosen_jit", NOTE,                                                          \
-	  "processes with Python's JIT switched on: what compiled code calls is not seen")
+	  "processes with Python's JIT switched on: what compiled code calls is not seen")         \
+	X(BLOCKS_FULL, "blocks_full", NOTE,                                                        \
+	  "blocks that only the totals have: table of live blocks full (see --live-max)")          \
+	X(FREED_BEFORE, "freed_before", NOTE,                                                      \
+	  "frees of blocks from before observation, taken from no figure")                         \
+	X(ALLOC_UNFINISHED, "alloc_unfinished", NOTE, "allocations whose end was not seen")        \
+	X(PAUSED_MS, "paused_ms", NOTE,                                                            \
+	  "milliseconds in which allocations were not observed: what was freed then still counts")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

@@ -41,6 +41,8 @@ enum kb_sample_mode {
 enum kb_unit {
 	KB_UNIT_SAMPLES = 0, /* samples, 1 / rate_hz seconds each, of a thread or a task */
 	KB_UNIT_NS = 1,	     /* nanoseconds */
+	KB_UNIT_BYTES = 2,   /* of allocations, in profiles that are made of them to show stacks */
+	KB_UNIT_BLOCKS = 3,
 };
 
 /* How and when the profile was taken. */

@@ -49,8 +49,11 @@ _keelback() {
 		*) mapfile -t COMPREPLY < <(compgen -W "nsamples tottime cumtime sample-pct cumul-pct nsamples-cumul name" -- "$current") ;;
 		esac
 		;;
+	--value) mapfile -t COMPREPLY < <(compgen -W "live peak total" -- "$current") ;;
+	--group) mapfile -t COMPREPLY < <(compgen -W "lineno filename traceback" -- "$current") ;;
+	--domain) mapfile -t COMPREPLY < <(compgen -W "raw mem obj libc mmap pool arena" -- "$current") ;;
 	--cgroup) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
-	--baseline) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+	--baseline | --load | --compare) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout | --duty | --every | --largest | --later | --hang | --max-files | --max-bytes | --function) ;;
 	-o | --output | --command-output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	--when) mapfile -t COMPREPLY < <(compgen -W "cpu> cpu< gil> gil< threads> threads<" -- "$current") ;;

@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import REPO, once
 from sampling import Sampling
 
-COMMANDS = ["sample", "top", "calls", "convert", "diff", "stats", "dump", "faults", "census", "ps", "doctor"]
+COMMANDS = ["sample", "top", "calls", "memory", "convert", "diff", "stats", "dump", "faults", "census", "ps", "doctor"]
 
 BUSY = """
 import sys, time
@@ -109,6 +109,38 @@ BAD_INPUT = [
     (["faults", "-a", "--directory", "/no/such/dir"], 1, r"cannot write '/no/such/dir'"),
     (["faults", "-a", "-o", "/no/such/dir/x"], 1, r"cannot write '/no/such/dir/x'"),
     (["faults", "--", "/no/such/program"], 2, r"cannot run '/no/such/program'"),
+    (["memory"], 2, r"memory: no target: give --pid, .*or --load FILE.kb"),
+    (["memory", "-p", "4194304"], 2, r"no process with PID 4194304"),
+    (["memory", "-p", SLEEP], 4, r"process \d+ cannot be observed: it is not a Python process"),
+    (["memory", "-a", "--load", "x.kb"], 2, r"--load shows a recording: it does not go with a target"),
+    (["memory", "--load", "/no/such.kb"], 1, r"cannot open /no/such.kb"),
+    (["memory", "-a", "--compare", "x.kb"], 2, r"--compare needs the newer recording: give --load FILE.kb"),
+    (["memory", "--load", "x", "--compare", "y", "-f", "jsonl"], 2, r"--compare writes a table"),
+    (["memory", "-a", "--partial"], 2, r"--partial is for --load"),
+    (["memory", "-a", "--exact", "--growth"], 2, r"--exact and --growth exclude each other"),
+    (["memory", "-a", "--exact", "--duty", "5"], 2, r"--duty does not go with --exact"),
+    (["memory", "-a", "--growth", "--libc"], 2, r"--libc is for exact traces"),
+    (["memory", "-a", "--duty", "0"], 2, r"--duty: '0'"),
+    (["memory", "-a", "--frames", "2049"], 2, r"--frames: '2049'"),
+    (["memory", "-a", "--live-max", "1"], 2, r"--live-max: '1'"),
+    (["memory", "-a", "--when", "rss"], 2, r"--when: 'rss' is no condition such as rss>2G"),
+    (["memory", "-a", "--when", "rss>2X"], 2, r"--when: 'rss>2X' is no condition"),
+    (["memory", "-a", "--address", "here"], 2, r"--address: 'here' is no address such as 0x"),
+    (["memory", "-a", "--address", "0x1", "-f", "jsonl"], 2, r"--address writes one stack"),
+    (["memory", "-a", "--group", "class"], 2, r"--group: 'class' is none of lineno, filename, traceback"),
+    (["memory", "-a", "--group", "traceback", "--cumulative"], 2, r"whole stacks cannot be cumulative"),
+    (["memory", "-a", "--value", "all"], 2, r"--value: 'all' is none of live, peak, total"),
+    (["memory", "-a", "--value", "peak", "--leaks"], 2, r"--leaks is about what is alive"),
+    (["memory", "-a", "--value", "peak", "--age", "5"], 2, r"only live blocks have an age"),
+    (["memory", "-a", "--domain", "gpu"], 2, r"--domain: 'gpu' is none of raw, mem, obj"),
+    (["memory", "-a", "--include", ""], 2, r"--include: no pattern"),
+    (["memory", "-a", "-f", "gecko"], 2, r"--format: 'gecko' is none of table flamegraph tracemalloc-file"),
+    (["memory", "-a", "-f", "jsonl", "--leaks"], 2, r"--leaks is for the format table, not for jsonl"),
+    (["memory", "-a", "-f", "collapsed", "--group", "filename"], 2, r"--group is for the formats table and jsonl"),
+    (["memory", "-a", "-f", "tracemalloc-file", "--value", "total", "-o", "x"], 2, r"a tracemalloc file has live blocks"),
+    (["memory", "-a", "-o", "/no/such/dir/x.html"], 1, r"cannot write '/no/such/dir/x.html'"),
+    (["memory", "-a", "-o", "x.svg"], 2, r"--output: 'x.svg' has none of the endings"),
+    (["memory", "--", "/no/such/program"], 2, r"/no/such/program"),
     (["doctor", "-a"], 2, r"unknown option '-a'"),
     (["doctor", "-p", "1"], 2, r"unknown option '-p'"),
     (["convert", "a.kb", "b.kb"], 2, r"unexpected argument 'b.kb'"),

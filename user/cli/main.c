@@ -17,6 +17,7 @@ static const struct kb_command commands[] = {
 	{ "top", "The same live, in the terminal", kb_command__top },
 	{ "calls", "How often is what called, and by whom? Exact call statistics",
 	  kb_command__calls },
+	{ "memory", "What was allocated where, and what is still alive?", kb_command__memory },
 	{ "convert", "Turn a recording into a table, a flame graph or another format",
 	  kb_command__convert },
 	{ "diff", "Compare two recordings, function by function or as a flame graph",

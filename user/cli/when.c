@@ -78,3 +78,31 @@ bool kb_when__holds(const struct kb_when *when, const struct kb_profile *profile
 				when->metric == KB_WHEN_GIL ? KB_MOMENT_GIL : 0);
 	return when->below ? value < when->limit : value > when->limit;
 }
+
+struct kb_error *kb_when_size__parse(const char *text, struct kb_when_size *when)
+{
+	static const char units[] = "KMGT";
+	const char *number = text + strlen("rss>"), *unit;
+	char *end = NULL;
+	double value;
+
+	if ((strncmp(text, "rss>", 4) && strncmp(text, "rss<", 4)) || *number < '0' ||
+	    *number > '9')
+		return kb_usage("--when: '%s' is no condition such as rss>2G", text);
+	value = strtod(number, &end);
+	unit = *end ? strchr(units, *end) : NULL;
+	if (unit) {
+		for (long i = 0; i <= unit - units; i++)
+			value *= 1024;
+		end++;
+	}
+	if (*end || value < 1 || value > 1e15)
+		return kb_usage("--when: '%s' is no condition such as rss>2G", text);
+	*when = (struct kb_when_size){ .bytes = value, .below = text[3] == '<', .text = text };
+	return NULL;
+}
+
+bool kb_when_size__holds(const struct kb_when_size *when, uint64_t rss)
+{
+	return rss && (when->below ? rss < when->bytes : rss > when->bytes);
+}

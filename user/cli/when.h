@@ -22,4 +22,13 @@ struct kb_error *kb_when__parse(const char *text, struct kb_when *when);
 bool kb_when__holds(const struct kb_when *when, const struct kb_profile *profile, uint64_t from_ns,
 		    uint64_t to_ns);
 
+/* Conditions on memory: "rss>2G", "rss<500M". bytes 0: none. */
+struct kb_when_size {
+	uint64_t bytes;
+	bool below;
+	const char *text; /* as it was given */
+};
+struct kb_error *kb_when_size__parse(const char *text, struct kb_when_size *when);
+bool kb_when_size__holds(const struct kb_when_size *when, uint64_t rss);
+
 #endif

@@ -47,6 +47,9 @@ struct kb_identifier {
 		kb_identified_fn fn; /* or NULL */
 		void *context;
 	} identified[2];
+	unsigned exec_delay_ms;		   /* between execution and looking at a process */
+	kb_new_process_found_fn found_new; /* or NULL */
+	void *found_new_context;
 	/*
 	 * Containers have the same interpreter in many files: one image in the kernel stands
 	 * for all files with its build id. Places are those of the image cache.
@@ -114,6 +117,27 @@ void kb_identifier__on_image(struct kb_identifier *id, kb_image_fn fn, void *con
 {
 	id->on_image = fn;
 	id->image_context = context;
+}
+
+void kb_identifier__on_new_process(struct kb_identifier *id, kb_new_process_found_fn fn,
+				   void *context)
+{
+	id->found_new = fn;
+	id->found_new_context = context;
+}
+
+void kb_identifier__set_exec_delay(struct kb_identifier *id, unsigned ms)
+{
+	id->exec_delay_ms = ms;
+}
+
+bool kb_identifier__interpreter(struct kb_identifier *id, pid_t pid, struct kb_interpreter *interp)
+{
+	bool found = false;
+	struct kb_error *err = kb_interpreter__find(id->images, pid, &found, interp);
+
+	kb_error__destroy(err);
+	return !err && found;
 }
 
 void kb_identifier__set_native(struct kb_identifier *id, struct kb_native *native)
@@ -202,15 +226,21 @@ static struct kb_error *publish_process(struct kb_identifier *id, pid_t pid,
 	const struct kb_image *image = &interp->image->image;
 	uint64_t bias = interp->bias;
 	struct kb_proc old, proc = { .start_time = start_ns };
+	bool known = kb_programs__get_proc(id->programs, pid, &old);
 
+	/* BPF has found it out while we looked: what it counts is under its own id already. */
+	if (known && old.state == KB_PROC_PYTHON && old.start_time - start_ns < KB_START_SLACK_NS)
+		return NULL;
 	kb_proc__set_image(&proc, image, id->image_of[interp->image_index] - 1, bias);
 	proc.id = kb_programs__new_proc(id->programs);
 	/* Known here before BPF can send a record that names it. */
 	describe(pid, start_ns, interp->image, stat->comm, stat->parent, 0, id->ingest, proc.id);
 	id->n_processes++;
-	if (kb_programs__get_proc(id->programs, pid, &old) && old.state != KB_PROC_PYTHON)
+	if (known && old.state != KB_PROC_PYTHON)
 		id->missed += old.pending;
-	KB_TRY(kb_programs__set_proc(id->programs, pid, &proc, true));
+	KB_TRY(kb_programs__set_proc(id->programs, pid, &proc, known));
+	if (kb_programs__get_proc(id->programs, pid, &old) && old.id != proc.id)
+		return NULL;
 	for (int i = 0; i < 2; i++)
 		if (id->identified[i].fn)
 			id->identified[i].fn(pid, proc.id, interp, id->identified[i].context);
@@ -246,7 +276,8 @@ static void publish_negative(struct kb_identifier *id, pid_t pid, uint64_t start
 	kb_error__destroy(kb_programs__set_proc(id->programs, pid, &proc, true));
 }
 
-static void wait_for_library(struct kb_identifier *id, pid_t pid, uint64_t start_ns)
+static void wait_for_library(struct kb_identifier *id, pid_t pid, uint64_t start_ns,
+			     unsigned first_ms)
 {
 	struct waiting *w = NULL;
 
@@ -256,7 +287,7 @@ static void wait_for_library(struct kb_identifier *id, pid_t pid, uint64_t start
 	}
 	if (!w && id->n_waiting < WAITING_MAX) {
 		w = &id->waiting[id->n_waiting++];
-		w->delay_ms = LOOK_FIRST_MS;
+		w->delay_ms = first_ms;
 	} else if (!w) {
 		return; /* samples will ask about it */
 	} else {
@@ -349,7 +380,7 @@ enum kb_identity kb_identifier__identify(struct kb_identifier *id, pid_t pid, ui
 	err = kb_interpreter__find(id->images, pid, &found, &interp);
 	if (!err && !found) {
 		if (interp.needs_libpython)
-			wait_for_library(id, pid, start_ns);
+			wait_for_library(id, pid, start_ns, LOOK_FIRST_MS);
 		publish_negative(id, pid, start_ns, KB_PROC_NOT_PYTHON, interp.needs_libpython);
 		return KB_IS_NOT_PYTHON;
 	}
@@ -429,6 +460,11 @@ void kb_identifier__notice(struct kb_identifier *id, const struct kb_notice *not
 	if (kb_programs__get_proc(id->programs, notice->tgid, &proc) &&
 	    proc.state == KB_PROC_PYTHON && proc.start_time == notice->start_time)
 		return;
+	if (notice->kind == KB_NOTICE_EXEC && id->exec_delay_ms) {
+		stop_waiting(id, notice->tgid);
+		wait_for_library(id, notice->tgid, notice->start_time, id->exec_delay_ms);
+		return;
+	}
 	identity = kb_identifier__identify(id, notice->tgid, notice->start_time, NULL);
 	if (notice->kind != KB_NOTICE_EXEC || identity == KB_IS_GONE)
 		return;
@@ -452,7 +488,9 @@ int kb_identifier__look_again(struct kb_identifier *id)
 		if (w.next_ns > now)
 			continue;
 		identity = kb_identifier__identify(id, w.pid, w.start_ns, NULL);
-		if (identity != KB_IS_NOT_PYTHON || w.delay_ms >= LOOK_LAST_MS) {
+		/* What needs no library is not waited for any more. */
+		if (identity != KB_IS_NOT_PYTHON || w.delay_ms >= LOOK_LAST_MS ||
+		    id->waiting[i].next_ns <= now) {
 			stop_waiting(id, w.pid);
 			i--;
 		}
@@ -489,6 +527,8 @@ void kb_identifier__new_process(const struct kb_data_proc *record, void *context
 		kb_native__new_process(id->native, record->proc, record->forked_from, record->tgid,
 				       image->layout.version_minor);
 	id->n_processes++;
+	if (id->found_new)
+		id->found_new(record->tgid, record->proc, id->found_new_context);
 }
 
 bool kb_identifier__read_code(uint32_t proc, pid_t pid, uint64_t address,

@@ -48,6 +48,19 @@ void kb_identifier__also_identified(struct kb_identifier *identifier, kb_identif
 typedef struct kb_error *(*kb_image_fn)(uint32_t image, const struct kb_image_info *info,
 					const char *path, void *context);
 void kb_identifier__on_image(struct kb_identifier *identifier, kb_image_fn fn, void *context);
+/* Called for each process that BPF has set up itself, when its record is read. */
+typedef void (*kb_new_process_found_fn)(pid_t pid, uint32_t proc, void *context);
+void kb_identifier__on_new_process(struct kb_identifier *identifier, kb_new_process_found_fn fn,
+				   void *context);
+/*
+ * Leaves processes alone for so long after they have executed a file. Reading a process's mappings
+ * while it is being set up made Linux 6.18 leave out its page for return probes, for good, in half
+ * of the cases. What runs a known image is set up by BPF meanwhile.
+ */
+void kb_identifier__set_exec_delay(struct kb_identifier *identifier, unsigned ms);
+/* The interpreter of a process, and where it lies there; false when it has none (any more). */
+bool kb_identifier__interpreter(struct kb_identifier *identifier, pid_t pid,
+				struct kb_interpreter *interp);
 
 enum kb_identity { KB_IS_PYTHON, KB_IS_NOT_PYTHON, KB_IS_GONE, KB_IS_UNSUPPORTED };
 

@@ -419,6 +419,21 @@ void kb_ingest__waits(struct kb_ingest *ingest, const struct kb_stack_key *key,
 	add_samples(ingest, key, node, sum->ns, sum->n);
 }
 
+uint32_t kb_ingest__process(const struct kb_ingest *ingest, uint32_t proc)
+{
+	return process_of(ingest, proc);
+}
+
+uint32_t kb_ingest__kept_node(const struct kb_ingest *ingest, uint64_t hash, uint32_t proc)
+{
+	return kb_id_map__get(&ingest->wait_nodes, hash, proc);
+}
+
+bool kb_ingest__is_truncated(const struct kb_ingest *ingest, uint32_t node)
+{
+	return kb_id_map__get(&ingest->truncated, node, 0) != KB_ID_MAP_NONE;
+}
+
 void kb_ingest__lost_wait(struct kb_ingest *ingest, unsigned reason, uint64_t ns)
 {
 	kb_profile__ledger_add(ingest->opts.profile, reason, 1);

@@ -4,6 +4,7 @@
 #include <strings.h>
 #include "base/error.h"
 #include "format/ledger_text.h"
+#include "format/memory_view.h"
 #include "format/pstats_sort.h"
 #include "format/writers.h"
 #include "keelback/format.h"
@@ -141,6 +142,21 @@ struct kb_error *kb_writers__check_stream(FILE *stream)
 	return NULL;
 }
 
+/* Of allocations: their live bytes in place of samples. */
+static struct kb_error *write_memory(const struct row *row, const struct kb_profile *profile,
+				     const struct kb_format_opts *opts, FILE *stream)
+{
+	struct kb_memory_view_opts view;
+	struct kb_profile *samples;
+	struct kb_error *err;
+
+	KB_TRY(kb_memory_view__complete(NULL, &view));
+	KB_TRY(kb_memory_samples__create(profile, &view, &samples));
+	err = row->write(samples, opts, stream);
+	kb_profile__destroy(samples);
+	return err;
+}
+
 struct kb_error *kb_format__write(const struct kb_format *format, const struct kb_profile *profile,
 				  const struct kb_format_opts *given, FILE *stream)
 {
@@ -148,7 +164,10 @@ struct kb_error *kb_format__write(const struct kb_format *format, const struct k
 
 	KB_TRY(kb_format__check(format, given));
 	KB_TRY(complete_opts(given, &opts));
-	KB_TRY(find_row(format->name)->write(profile, &opts, stream));
+	if (kb_profile__memory(profile) && strcmp(format->name, "recording"))
+		KB_TRY(write_memory(find_row(format->name), profile, &opts, stream));
+	else
+		KB_TRY(find_row(format->name)->write(profile, &opts, stream));
 	return kb_writers__check_stream(stream);
 }
 

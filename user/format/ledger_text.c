@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "bpf/shared/ledger.h"
 #include "format/ledger_text.h"
+#include "keelback/memory.h"
 #include "model/calls.h"
 
 struct ledger {
@@ -16,6 +17,8 @@ struct ledger {
 /* What the ledger counts. */
 static const char *what(const struct kb_profile *profile)
 {
+	if (kb_profile__memory(profile))
+		return "Allocations";
 	switch (kb_profile__meta(profile)->mode) {
 	case KB_MODE_WALL:
 		return "Samples and waits";

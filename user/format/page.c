@@ -127,7 +127,12 @@ static void write_meta(const struct kb_profile *profile, const char *title, FILE
 		meta->start_unix_ns / 1000000, kb_profile__attempted(profile),
 		meta->incomplete ? "true" : "false", kb_profile__n_processes(profile),
 		kb_profile__n_threads(profile));
-	kb_page__write_member("unit", meta->unit == KB_UNIT_NS ? "ns" : "samples", stream);
+	kb_page__write_member("unit",
+			      meta->unit == KB_UNIT_NS	     ? "ns"
+			      : meta->unit == KB_UNIT_BYTES  ? "bytes"
+			      : meta->unit == KB_UNIT_BLOCKS ? "blocks"
+							     : "samples",
+			      stream);
 	kb_page__write_member("mode", kb_sample_mode__name(meta->mode), stream);
 	kb_page__write_member("clock", clock <= KB_CLOCK_TICK ? clocks[clock] : "unknown clock",
 			      stream);

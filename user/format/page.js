@@ -30,7 +30,16 @@ function time(seconds) {
 /* The time that a count stands for, or "" when that is not known. */
 const timeOf = (n) => unit ? time(n / unit) : "";
 /* A count in its unit, and its time. */
-const amount = (n) => inTime ? timeOf(n) : `${count(n)} ${n === 1 ? "sample" : "samples"}` + (unit ? ` (${timeOf(n)})` : "");
+const inMemory = data.meta.unit === "bytes"; // counts are sizes
+const things = data.meta.unit === "blocks" ? "block" : "sample";
+/* A number of bytes, with the unit that fits. */
+function size(n) {
+	let step = 0;
+	for (; n >= 1024 && step < 4; step++)
+		n /= 1024;
+	return (step ? n.toFixed(1) : count(n)) + " " + ["B", "KiB", "MiB", "GiB", "TiB"][step];
+}
+const amount = (n) => inTime ? timeOf(n) : inMemory ? size(n) : `${count(n)} ${n === 1 ? things : things + "s"}` + (unit ? ` (${timeOf(n)})` : "");
 
 // ---------------------------------------------------------------- theme
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "kernel/load.h"
+#include "kernel/memory_programs.h"
 #include "kernel/programs_object.h"
 
 #define DRAIN_BATCH 4096 /* keys taken from the table of counts by one call */
@@ -32,6 +33,9 @@ static const struct {
 	{ "on_signal_generate", KB_RUN_FAULTS },
 	{ "on_signal_hold", KB_RUN_HOLD },
 	{ "on_breakpoint", KB_RUN_CHOSEN },
+	{ "on_allocate", KB_RUN_MEMORY },
+	{ "on_allocated", KB_RUN_MEMORY },
+	{ "on_free", KB_RUN_MEMORY },
 };
 static const struct {
 	const char *name;
@@ -76,6 +80,13 @@ static const struct {
 	{ "chosen_times", KB_RUN_CHOSEN },
 	{ "chosen_live", KB_RUN_CHOSEN },
 	{ "chosen_threads", KB_RUN_CHOSEN },
+	{ "memory_blocks", KB_RUN_MEMORY },
+	{ "memory_stack_ids", KB_RUN_MEMORY },
+	{ "memory_stacks", KB_RUN_MEMORY },
+	{ "memory_processes", KB_RUN_MEMORY },
+	{ "memory_calls", KB_RUN_MEMORY },
+	{ "memory_slots", KB_RUN_MEMORY },
+	{ "memory_naming", KB_RUN_MEMORY },
 };
 
 static int on_notice(void *context, void *record, size_t size)
@@ -96,7 +107,8 @@ static int on_record(void *context, void *record, size_t size)
 }
 
 /* Programs that are attached to uprobes. */
-static const char *const probes[] = { "on_interpreter_init", "on_call", "on_call_empty" };
+static const char *const probes[] = { "on_interpreter_init", "on_call",	     "on_call_empty",
+				      "on_allocate",	     "on_allocated", "on_free" };
 
 #define ROWS(table) (sizeof(table) / sizeof(*(table)))
 
@@ -141,7 +153,7 @@ static struct kb_error *configure(struct kb_programs *p, const struct kb_program
 			bpf_program__set_expected_attach_type(
 				bpf_object__find_program_by_name(bpf->obj, probes[i]),
 				KB_BPF_TRACE_UPROBE_MULTI);
-	return NULL;
+	return opts->runs & KB_RUN_MEMORY ? kb_memory_programs__configure(p, opts) : NULL;
 }
 
 static struct kb_error *open_rings(struct kb_programs *p)

@@ -13,6 +13,7 @@
 #include "bpf/shared/faults.h"
 #include "bpf/shared/layout.h"
 #include "bpf/shared/ledger.h"
+#include "bpf/shared/memory.h"
 #include "bpf/shared/process.h"
 #include "bpf/shared/wait.h"
 #include "keelback/error.h"
@@ -37,6 +38,7 @@ enum {
 	KB_RUN_FAULTS = 256,	/* processes that die: kernel/faults_programs.h */
 	KB_RUN_HOLD = 512,	/* and are held before: likewise */
 	KB_RUN_CHOSEN = 1024,	/* breakpoints.h */
+	KB_RUN_MEMORY = 2048,	/* memory_programs.h */
 };
 
 struct kb_programs_opts {
@@ -45,6 +47,8 @@ struct kb_programs_opts {
 	uint32_t data_bytes;	       /* size of the data ring, a power of two */
 	uint32_t runs;		       /* KB_RUN_*: what is loaded */
 	struct kb_fault_config faults; /* with KB_RUN_FAULTS */
+	uint32_t blocks_max; /* with KB_RUN_MEMORY: live blocks, and stacks that allocate */
+	uint32_t memory_stacks_max;
 };
 
 /* Opens, sizes, loads; KB_STATUS_UNSUPPORTED when the kernel or the capabilities do not allow it.

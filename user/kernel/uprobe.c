@@ -99,9 +99,10 @@ void kb_uprobes__destroy(struct kb_uprobes *uprobes)
 {
 	if (!uprobes)
 		return;
-	for (uint32_t i = 0; i < uprobes->n_fds; i++)
+	/* The last goes first: what depends on an earlier one is not left alone. */
+	for (uint32_t i = uprobes->n_fds; i-- > 0;)
 		close(uprobes->fds[i]);
-	for (uint32_t i = 0; i < uprobes->n_links; i++)
+	for (uint32_t i = uprobes->n_links; i-- > 0;)
 		bpf_link__destroy(uprobes->links[i]);
 	free(uprobes->fds);
 	free(uprobes->links);

@@ -32,6 +32,8 @@ struct kb_profile {
 
 	struct kb_moment *moments;
 	uint32_t n_moments, moments_capacity;
+
+	struct kb_memory *memory; /* NULL: not of allocations */
 };
 
 /* A string of the profile's pool with this text, invalid UTF-8 replaced, too long cut; NULL is "".

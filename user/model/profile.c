@@ -4,6 +4,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "model/memory.h"
 #include "model/private.h"
 
 static const struct {
@@ -73,6 +74,7 @@ void kb_profile__destroy(struct kb_profile *profile)
 	free(profile->processes);
 	free(profile->threads);
 	free(profile->moments);
+	kb_memory__destroy(profile->memory);
 	kb_strpool__destroy(profile->strings);
 	free(profile);
 }
@@ -286,6 +288,12 @@ void kb_profile__ledger_add(struct kb_profile *profile, enum kb_ledger_reason re
 {
 	if (__builtin_add_overflow(profile->ledger[reason], count, &profile->ledger[reason]))
 		profile->ledger[reason] = UINT64_MAX;
+}
+
+void kb_profile__ledger_set(struct kb_profile *profile, enum kb_ledger_reason reason,
+			    uint64_t count)
+{
+	profile->ledger[reason] = count;
 }
 
 /* ---- reading, keelback/profile.h */

@@ -59,5 +59,8 @@ bool kb_profile__add_moment(struct kb_profile *profile, const struct kb_moment *
 uint64_t kb_profile__ledger_get(const struct kb_profile *profile, enum kb_ledger_reason reason);
 void kb_profile__ledger_add(struct kb_profile *profile, enum kb_ledger_reason reason,
 			    uint64_t count);
+/* Where it is not a sum of what was told, but what is so now. */
+void kb_profile__ledger_set(struct kb_profile *profile, enum kb_ledger_reason reason,
+			    uint64_t count);
 
 #endif

@@ -325,5 +325,5 @@ const struct kb_section_kind *kb_section_kind__find(uint32_t type)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (kinds[i].type == type)
 			return &kinds[i];
-	return kb_calls_section_kind__find(type);
+	return kb_calls_section_kind__find(type) ?: kb_memory_section_kind__find(type);
 }

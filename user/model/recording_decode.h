@@ -27,6 +27,7 @@ struct kb_section_kind {
 
 /* NULL: no such type. */
 const struct kb_section_kind *kb_calls_section_kind__find(uint32_t type);
+const struct kb_section_kind *kb_memory_section_kind__find(uint32_t type);
 const struct kb_section_kind *kb_section_kind__find(uint32_t type);
 
 /* After the last section of call statistics: their sums. */

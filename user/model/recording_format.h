@@ -13,7 +13,7 @@
 	}
 #define KB_RECORDING_BYTE_ORDER 0x01020304u
 #define KB_RECORDING_MAJOR	1
-#define KB_RECORDING_MINOR	2
+#define KB_RECORDING_MINOR	3
 
 /* Everything little-endian. The header keeps this form in every version. */
 struct kb_recording_header {
@@ -70,9 +70,16 @@ _Static_assert(sizeof(struct kb_recording_section) == 40, "section header of rec
 	X(CALLS_SOURCES, 40, calls_sources)                                                        \
 	X(CALLS_CHOSEN, 41, calls_chosen)
 
+/* Of recordings of allocations, beside those of a profile. */
+#define KB_MEMORY_SECTION_TABLE(X)                                                                 \
+	X(MEMORY, 64, memory)                                                                      \
+	X(MEMORY_PROCESSES, 65, memory_processes)                                                  \
+	X(MEMORY_ENTRIES, 66, memory_entries)                                                      \
+	X(MEMORY_BLOCKS, 67, memory_blocks)
+
 enum kb_section_type {
 #define X(symbol, number, name) KB_SECTION_##symbol = (number),
-	KB_SECTION_TABLE(X) KB_CALLS_SECTION_TABLE(X)
+	KB_SECTION_TABLE(X) KB_CALLS_SECTION_TABLE(X) KB_MEMORY_SECTION_TABLE(X)
 #undef X
 };
 

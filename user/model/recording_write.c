@@ -9,6 +9,7 @@
 #include <string.h>
 #include "base/error.h"
 #include "base/varint.h"
+#include "model/memory.h"
 #include "model/private.h"
 #include "model/recording.h"
 #include "model/section_writer.h"
@@ -288,6 +289,8 @@ static struct kb_error *write_tables(struct kb_recording_writer *w, const struct
 	KB_TRY(write_table(w, p, KB_SECTION_MOMENTS, false, w->n_moments, p->n_moments,
 			   encode_moment));
 	w->n_moments = p->n_moments;
+	if (p->memory)
+		KB_TRY(kb_memory__write(p->memory, &w->sections));
 	return write_ledger(w, p);
 }
 

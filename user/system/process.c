@@ -54,6 +54,33 @@ bool kb_process__stat(pid_t pid, struct kb_process_stat *stat)
 	return true;
 }
 
+/* A number of bytes in /proc/PID/status, which has it in kB. */
+static uint64_t status_bytes(const char *status, const char *name)
+{
+	const char *at = strstr(status, name);
+	unsigned long long kb = 0;
+
+	if (at)
+		sscanf(at + strlen(name), " %llu", &kb);
+	return kb * 1024;
+}
+
+bool kb_process__memory(pid_t pid, struct kb_process_memory *memory)
+{
+	char text[4096], *end;
+	unsigned long long minor, major;
+
+	if (read_proc(pid, "stat", text, sizeof(text)) <= 0 || !(end = strrchr(text, ')')) ||
+	    sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %*u %llu %*u %llu", &minor, &major) != 2 ||
+	    read_proc(pid, "status", text, sizeof(text)) <= 0)
+		return false;
+	*memory = (struct kb_process_memory){ .rss = status_bytes(text, "\nVmRSS:"),
+					      .rss_peak = status_bytes(text, "\nVmHWM:"),
+					      .minor_faults = minor,
+					      .major_faults = major };
+	return true;
+}
+
 pid_t kb_process__ns_pid(pid_t pid)
 {
 	char text[4096], *line, *end, *last;

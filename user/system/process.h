@@ -20,6 +20,14 @@ struct kb_process_stat {
 /* False when there is no such process (any more). */
 bool kb_process__stat(pid_t pid, struct kb_process_stat *stat);
 
+/* What a process has in memory, bytes, and its page faults since it began; false when it is gone.
+ */
+struct kb_process_memory {
+	uint64_t rss, rss_peak;
+	uint64_t minor_faults, major_faults;
+};
+bool kb_process__memory(pid_t pid, struct kb_process_memory *memory);
+
 /* The PID in the process's own PID namespace, or pid itself where /proc does not say. */
 pid_t kb_process__ns_pid(pid_t pid);
 

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef KB_COLLECT_MEMORY_SNAPSHOT_H
+#define KB_COLLECT_MEMORY_SNAPSHOT_H
+
+#include "collect/memory_processes.h"
+#include "collect/session.h"
+
+/* The kernel's tables of allocations, as the memory of the session's profile. */
+struct kb_memory_snapshot {
+	struct kb_session *session; /* these are borrowed */
+	const struct kb_memory_processes *processes;
+	unsigned frames_max;
+	uint64_t paused_ms; /* in which nothing was observed */
+	uint32_t *entries;  /* by the kernel's number of a stack: the entry, KB_ID_NONE: none */
+	uint32_t n_entries, capacity;
+};
+
+/* Replaces what an earlier one has put there. What the records name must have been read. */
+struct kb_error *kb_memory_snapshot__take(struct kb_memory_snapshot *snapshot);
+void kb_memory_snapshot__free(struct kb_memory_snapshot *snapshot);
+
+#endif
