@@ -98,7 +98,13 @@
 	  "functions that were found after their process had started: calls before are not "       \
 	  "counted")                                                                               \
 	X(CHOSEN_JIT, "chosen_jit", NOTE,                                                          \
-	  "processes with Python's JIT switched on: what compiled code calls is not seen")
+	  "processes with Python's JIT switched on: what compiled code calls is not seen")         \
+	X(AUDIT_RATE, "rate_limited", FAILED, "events beyond the rate that was asked for")         \
+	X(AUDIT_COUNTS, "counts_full", FAILED,                                                     \
+	  "events of more names and processes than a summary holds")                               \
+	X(AUDIT_UNNAMED, "unnamed_events", FAILED, "events whose name could not be read")          \
+	X(AUDIT_CUT, "cut_events", NOTE, "events with arguments that were cut at a limit")         \
+	X(AUDIT_NO_STACK, "no_stack", NOTE, "events whose stack could not be read")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

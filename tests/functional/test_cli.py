@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import REPO, once
 from sampling import Sampling
 
-COMMANDS = ["sample", "top", "calls", "convert", "diff", "stats", "dump", "faults", "census", "ps", "doctor"]
+COMMANDS = ["sample", "top", "calls", "convert", "diff", "stats", "dump", "census", "faults", "audit", "ps", "doctor"]
 
 BUSY = """
 import sys, time
@@ -109,6 +109,30 @@ BAD_INPUT = [
     (["faults", "-a", "--directory", "/no/such/dir"], 1, r"cannot write '/no/such/dir'"),
     (["faults", "-a", "-o", "/no/such/dir/x"], 1, r"cannot write '/no/such/dir/x'"),
     (["faults", "--", "/no/such/program"], 2, r"cannot run '/no/such/program'"),
+    (["audit"], 2, r"audit: no target: give --pid, --container, --cgroup, --all or -- COMMAND"),
+    (["audit", "-a", "-d", "0"], 2, r"--duration: '0'"),
+    (["audit", "-a", "-t", "x"], 2, r"--tid: 'x'"),
+    (["audit", "-a", "-e", ""], 2, r"'' names no event"),
+    (["audit", "-a", "-e", "open,,import"], 2, r"'' names no event"),
+    (["audit", "-a", "-e", "!"], 2, r"'!' names no event"),
+    (["audit", "-a", "-e", "socket.*.x"], 2, r"'socket.\*.x' is no name of an event: NAME, or the beginning of one"),
+    (["audit", "-a", "-e", "a b"], 2, r"'a b' is no name of an event"),
+    (["audit", "-a", "-e", "x" * 64], 2, r"is too long for the name of an event: at most 63 bytes"),
+    (["audit", "-a", "-e", ",".join(["x"] * 65)], 2, r"--event: more than 64 names"),
+    (["audit", "-a", "--match", "("], 2, r"--match: '\(' is no regular expression: Unmatched"),
+    (["audit", "-a", "--max-rate", "0"], 2, r"--max-rate: '0' is not a number from 1 to"),
+    (["audit", "-a", "--max-rate", "10/s"], 2, r"--max-rate: '10/s'"),
+    (["audit", "-a", "-f", "json"], 2, r"--format: 'json' is none of text, jsonl"),
+    (["audit", "-a", "-o", ""], 2, r"--output: no file name"),
+    (["audit", "-a", "-o", "/no/such/dir/x"], 1, r"cannot write '/no/such/dir/x'"),
+    (["audit", "-a", "--summary", "--match", "x"], 2, r"--summary counts in the kernel: --match does not go with it"),
+    (["audit", "-a", "--summary", "--stack"], 2, r"--stack does not go with it"),
+    (["audit", "-a", "--summary", "--max-rate", "5"], 2, r"--max-rate does not go with it"),
+    (["audit", "-a", "--only-alerts"], 2, r"--only-alerts needs --policy"),
+    (["audit", "-a", "--policy", "/no/such/policy"], 1, r"cannot read '/no/such/policy': No such file"),
+    (["audit", "-a", "--policy", "/tmp"], 1, r"cannot read '/tmp'"),
+    (["audit", "-p", SLEEP, "-d", "1"], 4, r"process \d+ .*not a Python process"),
+    (["audit", "--", "/no/such/command"], 2, r"'/no/such/command'"),
     (["doctor", "-a"], 2, r"unknown option '-a'"),
     (["doctor", "-p", "1"], 2, r"unknown option '-p'"),
     (["convert", "a.kb", "b.kb"], 2, r"unexpected argument 'b.kb'"),

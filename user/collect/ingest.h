@@ -75,6 +75,12 @@ void kb_ingest__lost_wait(struct kb_ingest *ingest, unsigned reason, uint64_t ns
  * way refer to. False: out of memory, nothing is changed.
  */
 bool kb_ingest__forget_stacks(struct kb_ingest *ingest);
+/* What a collector's own records name, in the profile; KB_ID_NONE: not known. A stack is known
+ * until its generation's end. */
+uint32_t kb_ingest__process(const struct kb_ingest *ingest, uint32_t proc);
+uint32_t kb_ingest__thread(struct kb_ingest *ingest, uint32_t proc, pid_t tid);
+uint32_t kb_ingest__stack(const struct kb_ingest *ingest, uint32_t generation, uint64_t hash,
+			  uint32_t proc);
 /* The generation's counts have all been handed over: its stacks are forgotten. */
 void kb_ingest__end_generation(struct kb_ingest *ingest, uint32_t parity);
 
