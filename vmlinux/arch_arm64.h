@@ -35,6 +35,26 @@ struct bpf_perf_event_data {
 #define KB_STACK_POINTER(ctx)	       (((struct user_pt_regs *)(ctx))->sp)
 #define KB_RETURN_ADDRESS_BYTES	       0 /* it is in a register */
 
+/* By DWARF's numbers: x0 to x30 and sp. */
+#define KB_PROBED_REGISTERS 32
+#define KB_COPY_PROBED(values, ctx)                                                                \
+	do {                                                                                       \
+		_Pragma("unroll") for (int i_ = 0; i_ < 31; i_++)(values)[i_] =                    \
+			((struct user_pt_regs *)(ctx))->regs[i_];                                  \
+		(values)[31] = ((struct user_pt_regs *)(ctx))->sp;                                 \
+	} while (0)
+
+/* Arguments of a C function as it is entered: those in registers, and how far above the stack
+ * pointer the others are. */
+#define KB_ARGUMENT_REGISTERS 8
+#define KB_COPY_ARGUMENTS(values, ctx)                                                             \
+	do {                                                                                       \
+		_Pragma("unroll") for (int i_ = 0; i_ < 8; i_++)(values)[i_] =                     \
+			((struct user_pt_regs *)(ctx))->regs[i_];                                  \
+	} while (0)
+#define KB_STACK_POINTER(ctx) (((struct user_pt_regs *)(ctx))->sp)
+#define KB_STACK_ARGUMENTS    0
+
 /* In a system call: which one, and its arguments; x0 holds the result by and by. */
 struct pt_regs {
 	__u64 regs[31];

@@ -101,6 +101,25 @@ struct bpf_perf_event_data {
 		(values)[16] = (regs)->ip;                                                         \
 	} while (0)
 
+/* The same of a uprobe. */
+#define KB_PROBED_REGISTERS 17
+#define KB_COPY_PROBED	    KB_COPY_REGISTERS
+
+/* Arguments of a C function as it is entered: those in registers, and how far above the stack
+ * pointer the others are, behind the return address. */
+#define KB_ARGUMENT_REGISTERS 6
+#define KB_COPY_ARGUMENTS(values, regs)                                                            \
+	do {                                                                                       \
+		(values)[0] = (regs)->di;                                                          \
+		(values)[1] = (regs)->si;                                                          \
+		(values)[2] = (regs)->dx;                                                          \
+		(values)[3] = (regs)->cx;                                                          \
+		(values)[4] = (regs)->r8;                                                          \
+		(values)[5] = (regs)->r9;                                                          \
+	} while (0)
+#define KB_STACK_POINTER(regs) ((regs)->sp)
+#define KB_STACK_ARGUMENTS     8
+
 /* A system call and clone() both store the FS base here at once, so it is right for a running
  * thread. */
 #define KB_THREAD_POINTER(task) ((task)->thread.fsbase)

@@ -81,6 +81,7 @@ enum kb_data_kind {
 	KB_DATA_FAULT_STACK = 31,
 	KB_DATA_FAULT_TASK = 32,
 	KB_DATA_FAULT_THREAD = 33,
+	KB_DATA_AUDIT = 40, /* shared/audit.h */
 };
 
 /* A process that BPF set up itself (started or forked while observed). */

@@ -105,7 +105,13 @@
 	  "frees of blocks from before observation, taken from no figure")                         \
 	X(ALLOC_UNFINISHED, "alloc_unfinished", NOTE, "allocations whose end was not seen")        \
 	X(PAUSED_MS, "paused_ms", NOTE,                                                            \
-	  "milliseconds in which allocations were not observed: what was freed then still counts")
+	  "milliseconds in which allocations were not observed: what was freed then still counts") \
+	X(AUDIT_RATE, "rate_limited", FAILED, "events beyond the rate that was asked for")         \
+	X(AUDIT_COUNTS, "counts_full", FAILED,                                                     \
+	  "events of more names and processes than a summary holds")                               \
+	X(AUDIT_UNNAMED, "unnamed_events", FAILED, "events whose name could not be read")          \
+	X(AUDIT_CUT, "cut_events", NOTE, "events with arguments that were cut at a limit")         \
+	X(AUDIT_NO_STACK, "no_stack", NOTE, "events whose stack could not be read")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

@@ -15,5 +15,6 @@
 #include "keelback/call_counter.h"
 #include "keelback/census.h"
 #include "keelback/faults.h"
+#include "keelback/audit.h"
 
 #endif

@@ -23,8 +23,8 @@ _keelback() {
 	case $previous in
 	-f | --format)
 		[[ $command == diff ]] && mapfile -t COMPREPLY < <(compgen -W "table diff-flamegraph json" -- "$current")
-		[[ $command == faults ]] && mapfile -t COMPREPLY < <(compgen -W "text jsonl" -- "$current")
-		[[ $command == diff || $command == faults ]] || mapfile -t COMPREPLY < <(compgen -W "$(keelback "$command" --help 2>/dev/null |
+		[[ $command =~ ^(faults|audit)$ ]] && mapfile -t COMPREPLY < <(compgen -W "text jsonl" -- "$current")
+		[[ $command =~ ^(diff|faults|audit)$ ]] || mapfile -t COMPREPLY < <(compgen -W "$(keelback "$command" --help 2>/dev/null |
 			sed -n '/^Formats:/,/^$/s/^  \([a-z-]*\) .*/\1/p')" -- "$current")
 		;;
 	-p | --pid)
@@ -55,6 +55,8 @@ _keelback() {
 	--cgroup) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
 	--baseline | --load | --compare) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout | --duty | --every | --largest | --later | --hang | --max-files | --max-bytes | --function) ;;
+	-e | --event | --match | --max-rate) ;;
+	--policy) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	-o | --output | --command-output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	--when) mapfile -t COMPREPLY < <(compgen -W "cpu> cpu< gil> gil< threads> threads<" -- "$current") ;;
 	*)

@@ -20,7 +20,7 @@
 #include "kernel/load.h"
 #include "kernel/programs.h"
 #include "system/process.h"
-#include "gen/collect.skel.h" /* needs the shared types from the headers above */
+#include "kernel/programs_object.h"
 
 /*
  * Instructions that the verifier walks through, about 1.3 times what they were when the budget was
@@ -51,10 +51,12 @@ static const struct {
 	{ "on_signal_generate", 270 },
 	{ "on_signal_hold", 240 },
 	{ "on_breakpoint", 132000 },
+	{ "on_audit", 140000 },
 };
 #define N_BUDGETS (sizeof(budgets) / sizeof(*budgets))
 
 static uint32_t most[N_BUDGETS];
+static struct kb_programs *programs;
 
 static void need_root(void)
 {
@@ -126,6 +128,7 @@ static void load_configuration(const struct kb_config *config, bool tick, bool i
 	if (on_tick)
 		bpf_program__set_autoload(on_tick, tick);
 	choose_faults(bpf, false);
+	bpf_program__set_autoload(bpf->progs.on_audit, false);
 	status = kb_collect_bpf__load(bpf);
 	if (status)
 		fail_msg("filter %u, children %u, tid %u, tick %d, iterators %d: %s",
@@ -216,6 +219,35 @@ static void test_faults_load(void **state)
 	}
 }
 
+static void test_every_audit_loads(void **state)
+{
+	need_root();
+	kb_load__prepare();
+	for (unsigned i = 0; i < 3 * 2 * 2 * 2 * 2; i++) {
+		struct kb_config config = { .self_tgid = getpid(),
+					    .filter = i / 16,
+					    .cgroup_level = 1,
+					    .tid = i & 1 ? 1234 : 0 };
+		struct kb_audit_config audit = { .n_rules = i & 2 ? KB_AUDIT_RULES_MAX : 0,
+						 .others = !(i & 2),
+						 .max_rate = i & 2 ? 1000 : 0,
+						 .summary = !!(i & 4),
+						 .stack = !!(i & 8) };
+		struct kb_programs_opts opts = { .config = config,
+						 .counts_max = 1024,
+						 .data_bytes = 1 << 20,
+						 .runs = KB_RUN_AUDIT,
+						 .audit = &audit };
+		struct kb_error *err = kb_programs__create(&opts, &programs);
+
+		if (err)
+			fail_msg("rules %u, summary %u, stack %u: %s", audit.n_rules, audit.summary,
+				 audit.stack, kb_error__text(err));
+		take_counts(programs->bpf);
+		kb_programs__destroy(programs);
+	}
+}
+
 static void test_verifier_budgets(void **state)
 {
 	bool over = false;
@@ -236,7 +268,6 @@ static void test_verifier_budgets(void **state)
 
 #define CHILDREN 150 /* each with a child of its own */
 
-static struct kb_programs *programs;
 static unsigned n_records, n_known_parents;
 
 static void on_record(const void *record, size_t size, void *context)
@@ -391,6 +422,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_every_wish_loads),
 		cmocka_unit_test(test_every_mode_loads),
 		cmocka_unit_test(test_faults_load),
+		cmocka_unit_test(test_every_audit_loads),
 		cmocka_unit_test(test_verifier_budgets),
 		cmocka_unit_test(test_followed_processes_vanish),
 		cmocka_unit_test(test_all_processes_vanish),

@@ -298,6 +298,37 @@ def test_deep():
         assert profile.ledger[flag] > profile.attempted / 2
 
 
+AUDITED = r'''
+import json, os, sys
+seen = []
+def hook(event, args):
+    if event.startswith(("guest.", "os.")):
+        seen.append([event, len(args)])
+sys.addaudithook(hook)
+sys.audit("guest.event", 1, "two", [3.5, None], {"a": b"b"})
+os.listdir("/")
+os.mkdir("/tmp/audited")
+for i in range(1000): sys.audit("guest.loop", i)
+print(json.dumps(seen), flush=True)
+'''
+
+
+@case
+def test_audit():
+    """Events are those that a hook sees; semaphores are raised and programs sleep without uprobe_multi, too."""
+    out = "/tmp/audit.jsonl"
+    printed, log = keelback("audit", "-e", "guest.*,os.*", "--stack", "-o", out, "--", PYTHON, script("audited.py", AUDITED))
+    records = [json.loads(line) for line in Path(out).read_text().splitlines()]
+    events = [record for record in records if record["type"] == "event"]
+    print(f"  {log.strip()}")
+    first = [n for n, event in enumerate(events) if event["event"] == "guest.event"][0]
+    hooked = json.loads(printed)
+    assert [[event["event"], len(event["args"])] for event in events[first:]] == hooked and len(hooked) == 1003
+    assert events[first]["args"] == [1, "two", [3.5, None], {"dict": [["a", {"bytes": "62"}]]}]
+    assert events[first]["stack"][0]["line"] == 8, events[first]["stack"]
+    assert records[-1]["seen"] == records[-1]["reported"] == len(events)
+
+
 @case
 def test_ps():
     target = start_shares()

@@ -7,7 +7,7 @@
 #include "base/json_out.h"
 #include "base/text.h"
 
-static void begin_value(struct kb_json_out *out, const char *name)
+void kb_json_out__begin(struct kb_json_out *out, const char *name)
 {
 	if (out->comma)
 		putc(',', out->stream);
@@ -18,14 +18,14 @@ static void begin_value(struct kb_json_out *out, const char *name)
 
 void kb_json_out__open(struct kb_json_out *out, const char *name, char bracket)
 {
-	begin_value(out, name);
+	kb_json_out__begin(out, name);
 	putc(bracket, out->stream);
 	out->comma = false;
 }
 
 void kb_json_out__open_keyed(struct kb_json_out *out, const char *key, char bracket)
 {
-	begin_value(out, NULL);
+	kb_json_out__begin(out, NULL);
 	kb_text__write_json_data(out->stream, key);
 	fprintf(out->stream, ":%c", bracket);
 	out->comma = false;
@@ -39,7 +39,7 @@ void kb_json_out__close(struct kb_json_out *out, char bracket)
 
 void kb_json_out__text(struct kb_json_out *out, const char *name, const char *text)
 {
-	begin_value(out, name);
+	kb_json_out__begin(out, name);
 	kb_text__write_json_data(out->stream, text);
 }
 
@@ -59,37 +59,37 @@ void kb_json_out__textf(struct kb_json_out *out, const char *name, const char *f
 
 void kb_json_out__uint(struct kb_json_out *out, const char *name, uint64_t value)
 {
-	begin_value(out, name);
+	kb_json_out__begin(out, name);
 	fprintf(out->stream, "%" PRIu64, value);
 }
 
 void kb_json_out__int(struct kb_json_out *out, const char *name, int64_t value)
 {
-	begin_value(out, name);
+	kb_json_out__begin(out, name);
 	fprintf(out->stream, "%" PRId64, value);
 }
 
 void kb_json_out__real(struct kb_json_out *out, const char *name, double value)
 {
-	begin_value(out, name);
+	kb_json_out__begin(out, name);
 	fprintf(out->stream, "%.15g", isfinite(value) ? value : 0);
 }
 
 void kb_json_out__fixed(struct kb_json_out *out, const char *name, double value, int decimals)
 {
-	begin_value(out, name);
+	kb_json_out__begin(out, name);
 	fprintf(out->stream, "%.*f", decimals, isfinite(value) ? value : 0);
 }
 
 void kb_json_out__bool(struct kb_json_out *out, const char *name, bool value)
 {
-	begin_value(out, name);
+	kb_json_out__begin(out, name);
 	fputs(value ? "true" : "false", out->stream);
 }
 
 void kb_json_out__null(struct kb_json_out *out, const char *name)
 {
-	begin_value(out, name);
+	kb_json_out__begin(out, name);
 	fputs("null", out->stream);
 }
 
@@ -105,7 +105,7 @@ void kb_json_out__ms(struct kb_json_out *out, const char *name, uint64_t ns)
 {
 	uint64_t whole = ns / KB_NS_PER_MS, rest = ns % KB_NS_PER_MS;
 
-	begin_value(out, name);
+	kb_json_out__begin(out, name);
 	fprintf(out->stream, "%" PRIu64, whole);
 	if (rest)
 		fprintf(out->stream, ".%06" PRIu64, rest);

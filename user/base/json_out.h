@@ -25,6 +25,8 @@ void kb_json_out__close(struct kb_json_out *out, char bracket);
 /* The same for a member whose key is text of any origin. */
 void kb_json_out__open_keyed(struct kb_json_out *out, const char *key, char bracket);
 
+/* For a value that the caller writes itself: comma and key. */
+void kb_json_out__begin(struct kb_json_out *out, const char *name);
 void kb_json_out__text(struct kb_json_out *out, const char *name, const char *text);
 void kb_json_out__textf(struct kb_json_out *out, const char *name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

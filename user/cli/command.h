@@ -26,6 +26,7 @@ struct kb_error *kb_command__stats(int argc, char **argv, int *status);
 struct kb_error *kb_command__dump(int argc, char **argv, int *status);
 struct kb_error *kb_command__census(int argc, char **argv, int *status);
 struct kb_error *kb_command__faults(int argc, char **argv, int *status);
+struct kb_error *kb_command__audit(int argc, char **argv, int *status);
 struct kb_error *kb_command__ps(int argc, char **argv, int *status);
 struct kb_error *kb_command__doctor(int argc, char **argv, int *status);
 

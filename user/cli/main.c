@@ -30,6 +30,8 @@ static const struct kb_command commands[] = {
 	  kb_command__census },
 	{ "faults", "What did it die of? Stacks of programs that crash, hang or are signalled",
 	  kb_command__faults },
+	{ "audit", "What does it do? Audit events of running programs, without a hook",
+	  kb_command__audit },
 	{ "ps", "List Python processes, and whether keelback works on them", kb_command__ps },
 	{ "doctor", "Try what keelback needs from this machine", kb_command__doctor },
 };

@@ -130,13 +130,14 @@ static bool open_beside(struct kb_output *output)
 	return output->stream;
 }
 
-static struct kb_error *open_file(struct kb_output *output, const char *path)
+static struct kb_error *open_file(struct kb_output *output, const char *path, bool live)
 {
 	output->path = strdup(path);
 	if (!output->path)
 		return kb_error__no_memory();
 	KB_TRY(kb_output__check(path));
-	output->final = resolve(path);
+	if (!live)
+		output->final = resolve(path);
 	if (output->final && open_beside(output))
 		return NULL;
 	/* A device, a pipe, or a file in a directory that takes no new ones. */
@@ -146,7 +147,7 @@ static struct kb_error *open_file(struct kb_output *output, const char *path)
 	return output->stream ? NULL : failed(path);
 }
 
-struct kb_error *kb_output__open(const char *path, struct kb_output **result)
+static struct kb_error *open_output(const char *path, bool live, struct kb_output **result)
 {
 	struct kb_output *output = calloc(1, sizeof(*output));
 	struct kb_error *err = NULL;
@@ -157,12 +158,22 @@ struct kb_error *kb_output__open(const char *path, struct kb_output **result)
 	if (output->stdout_used)
 		output->stream = stdout;
 	else
-		err = open_file(output, path);
+		err = open_file(output, path, live);
 	if (err)
 		kb_output__destroy(output);
 	else
 		*result = output;
 	return err;
+}
+
+struct kb_error *kb_output__open(const char *path, struct kb_output **output)
+{
+	return open_output(path, false, output);
+}
+
+struct kb_error *kb_output__open_live(const char *path, struct kb_output **output)
+{
+	return open_output(path, true, output);
 }
 
 FILE *kb_output__stream(struct kb_output *output)

@@ -15,6 +15,8 @@ struct kb_output;
 
 /* path NULL or "-": stdout. */
 struct kb_error *kb_output__open(const char *path, struct kb_output **output);
+/* For what is to be read while it is written: in place, from its beginning. */
+struct kb_error *kb_output__open_live(const char *path, struct kb_output **output);
 FILE *kb_output__stream(struct kb_output *output);
 /*
  * Ends writing: err is what came of it and is consumed. Without an error the file takes its

@@ -47,8 +47,8 @@ void kb_report__start(const struct kb_general_args *general)
 }
 
 /* Those entries of the ledger that are notes, or those that are not, one behind the other. */
-static void write_entries(const struct kb_profile *profile, bool notes, const char *first,
-			  const char *next, FILE *stream)
+static void write_entries(const struct kb_profile *profile, bool notes, bool events,
+			  const char *first, const char *next, FILE *stream)
 {
 	const char *separator = first;
 
@@ -57,7 +57,8 @@ static void write_entries(const struct kb_profile *profile, bool notes, const ch
 
 		if (entry.note != notes || !entry.count)
 			continue;
-		fprintf(stream, "%s%" PRIu64 " %s", separator, entry.count, entry.name);
+		fprintf(stream, "%s%" PRIu64 " %s", separator, entry.count,
+			events && entry.reported ? "reported" : entry.name);
 		separator = next;
 	}
 }
@@ -100,9 +101,18 @@ void kb_report__ledger(const struct kb_profile *profile, FILE *stream)
 
 	if (attempted) {
 		fprintf(stream, "%" PRIu64 " %s attempted", attempted, what_of(profile));
-		write_entries(profile, false, " = ", " + ", stream);
+		write_entries(profile, false, false, " = ", " + ", stream);
 	} else {
 		fputs(nothing_of(profile), stream);
 	}
-	write_entries(profile, true, "; beside them ", ", ", stream);
+	write_entries(profile, true, false, "; beside them ", ", ", stream);
+}
+
+void kb_report__events(const struct kb_profile *profile, FILE *stream)
+{
+	uint64_t seen = kb_profile__attempted(profile);
+
+	fprintf(stream, seen ? "%" PRIu64 " events seen" : "no events", seen);
+	write_entries(profile, false, true, " = ", " + ", stream);
+	write_entries(profile, true, true, "; beside them ", ", ", stream);
 }

@@ -17,5 +17,7 @@ void kb_report__start(const struct kb_general_args *general);
  * part of it.
  */
 void kb_report__ledger(const struct kb_profile *profile, FILE *stream);
+/* The same of events: seen = reported + lost by reason. */
+void kb_report__events(const struct kb_profile *profile, FILE *stream);
 
 #endif

@@ -181,10 +181,10 @@ static struct kb_error *publish_image(struct kb_identifier *id, uint32_t file, c
 	image.id = image.layout = choose_image(id, file);
 	for (uint32_t i = 0; i < info->n_init; i++)
 		image.init[i] = info->init_address[i];
-	KB_TRY(kb_programs__add_image(id->programs, &image, &info->layout, path, info->init_offset,
-				      info->n_init));
 	if (id->on_image)
 		KB_TRY(id->on_image(image.id, info, path, id->image_context));
+	KB_TRY(kb_programs__add_image(id->programs, &image, &info->layout, path, info->init_offset,
+				      info->n_init));
 	id->image_of[file] = image.id + 1;
 	if (image.id == id->n_images)
 		id->file_of[id->n_images++] = file;
@@ -339,22 +339,6 @@ static bool is_gone(pid_t pid)
 	       (readlink(path, &target, 1) < 0 && errno == ENOENT);
 }
 
-/* Even root may be kept from a process by a security module or a sandbox. */
-static bool may_not_be_read(pid_t pid)
-{
-	char path[64], byte;
-	int fd;
-	bool refused;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	refused = fd < 0 || read(fd, &byte, 1) < 0;
-	refused = refused && (errno == EACCES || errno == EPERM);
-	if (fd >= 0)
-		close(fd);
-	return refused;
-}
-
 enum kb_identity kb_identifier__identify(struct kb_identifier *id, pid_t pid, uint64_t start_ns,
 					 char *reason)
 {
@@ -371,7 +355,7 @@ enum kb_identity kb_identifier__identify(struct kb_identifier *id, pid_t pid, ui
 	if (!start_ns)
 		start_ns = stat.start_ns;
 	/* Nobody has asked for this one, and nothing says that it is Python. */
-	if (id->target->filter != KB_FILTER_PIDS && may_not_be_read(pid)) {
+	if (id->target->filter != KB_FILTER_PIDS && kb_process__may_not_be_read(pid)) {
 		kb_info("process %d (%s) may not be read, and is taken for no Python", pid,
 			stat.comm);
 		publish_negative(id, pid, start_ns, KB_PROC_NOT_PYTHON, false);
@@ -402,30 +386,42 @@ enum kb_identity kb_identifier__identify(struct kb_identifier *id, pid_t pid, ui
 	return refuse(id, pid, &stat, start_ns, err, reason);
 }
 
-/* file: where the interpreter is, the path itself or its libpython. */
-static bool expect_file(struct kb_identifier *id, const char *path, char file[PATH_MAX])
+/* file: where the interpreter is, the path itself or its libpython. The error is that it cannot be
+ * observed as it is wanted. */
+static struct kb_error *expect_file(struct kb_identifier *id, const char *path, char file[PATH_MAX],
+				    bool *is_python)
 {
-	bool is_python = false;
 	uint32_t index = 0;
-	struct kb_error *err = kb_image_cache__add_path(id->images, path, &is_python, &index, file);
+	struct kb_error *err = kb_image_cache__add_path(id->images, path, is_python, &index, file);
 
-	if (!err && is_python)
-		err = publish_image(id, index, file);
+	*is_python = !err && *is_python;
+	if (*is_python)
+		return publish_image(id, index, file);
 	if (err)
 		kb_debug("%s: %s", path, kb_error__text(err));
 	kb_error__destroy(err);
-	return is_python;
+	return NULL;
 }
 
-void kb_identifier__expect_command(struct kb_identifier *id, const char *command)
+struct kb_error *kb_identifier__expect_command(struct kb_identifier *id, const char *command)
 {
 	char executable[PATH_MAX], file[PATH_MAX];
+	bool is_python = false;
+	struct kb_error *err;
 
-	if (!kb_command_path__executable(command, executable) ||
-	    !expect_file(id, executable, file) || !id->native)
-		return;
-	kb_native__expect(id->native, executable);
-	kb_native__expect(id->native, file);
+	if (!kb_command_path__executable(command, executable))
+		return NULL;
+	err = expect_file(id, executable, file, &is_python);
+	if (kb_error__status(err) == KB_STATUS_UNSUPPORTED)
+		return kb_error__prefix(err, "%s", command);
+	if (err)
+		kb_debug("%s: %s", executable, kb_error__text(err));
+	kb_error__destroy(err);
+	if (!err && is_python && id->native) {
+		kb_native__expect(id->native, executable);
+		kb_native__expect(id->native, file);
+	}
+	return NULL;
 }
 
 void kb_identifier__expect_installed(struct kb_identifier *id)
@@ -437,13 +433,19 @@ void kb_identifier__expect_installed(struct kb_identifier *id)
 		"/usr/local/lib/libpython3.*.so.*",
 	};
 	char file[PATH_MAX];
+	bool is_python;
 	glob_t found;
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		if (glob(places[i], GLOB_NOSORT, NULL, &found))
 			continue;
-		for (size_t j = 0; j < found.gl_pathc && j < KB_IMAGES_MAX / 4; j++)
-			expect_file(id, found.gl_pathv[j], file);
+		for (size_t j = 0; j < found.gl_pathc && j < KB_IMAGES_MAX / 4; j++) {
+			struct kb_error *err = expect_file(id, found.gl_pathv[j], file, &is_python);
+
+			if (err)
+				kb_debug("%s: %s", found.gl_pathv[j], kb_error__text(err));
+			kb_error__destroy(err);
+		}
 		globfree(&found);
 	}
 }

@@ -72,9 +72,10 @@ enum kb_identity { KB_IS_PYTHON, KB_IS_NOT_PYTHON, KB_IS_GONE, KB_IS_UNSUPPORTED
 enum kb_identity kb_identifier__identify(struct kb_identifier *identifier, pid_t pid,
 					 uint64_t start_ns, char *reason);
 
-/* Analyses and probes what a command will run, before it runs. Failures only cost its first
- * milliseconds. */
-void kb_identifier__expect_command(struct kb_identifier *identifier, const char *command);
+/* Analyses and probes what a command will run, before it runs. Other failures only cost its first
+ * milliseconds; KB_STATUS_UNSUPPORTED: an interpreter that cannot be observed as it is wanted. */
+struct kb_error *kb_identifier__expect_command(struct kb_identifier *identifier,
+					       const char *command);
 /* The same for the interpreters in the machine's usual places, for processes that start later. */
 void kb_identifier__expect_installed(struct kb_identifier *identifier);
 

@@ -493,6 +493,19 @@ bool kb_ingest__forget_stacks(struct kb_ingest *ingest)
 	return done;
 }
 
+uint32_t kb_ingest__thread(struct kb_ingest *ingest, uint32_t proc, pid_t tid)
+{
+	struct kb_stack_key key = { .proc = proc, .tid = tid };
+
+	return thread_of(ingest, &key);
+}
+
+uint32_t kb_ingest__stack(const struct kb_ingest *ingest, uint32_t generation, uint64_t hash,
+			  uint32_t proc)
+{
+	return kb_id_map__get(&ingest->generations[generation & 1].nodes, hash, proc);
+}
+
 void kb_ingest__end_generation(struct kb_ingest *ingest, uint32_t parity)
 {
 	kb_id_map__clear(&ingest->generations[parity & 1].nodes);

@@ -68,9 +68,7 @@ void kb_ingest__waits(struct kb_ingest *ingest, const struct kb_stack_key *key,
 /* How much of a thread's wait that began then the timeline has already, ns. */
 typedef uint64_t (*kb_waited_fn)(pid_t tid, uint64_t since, void *context);
 void kb_ingest__set_waited(struct kb_ingest *ingest, kb_waited_fn waited, void *context);
-/* What the profile has of the kernel's process ids and of the stacks that are kept (KB_STACK_WAIT);
- * KB_ID_NONE: not known. */
-uint32_t kb_ingest__process(const struct kb_ingest *ingest, uint32_t proc);
+/* What the profile has of the stacks that are kept (KB_STACK_WAIT); KB_ID_NONE: not known. */
 uint32_t kb_ingest__kept_node(const struct kb_ingest *ingest, uint64_t hash, uint32_t proc);
 bool kb_ingest__is_truncated(const struct kb_ingest *ingest, uint32_t node);
 /* A wait whose stack could not be taken; reason: the ledger's. */
@@ -80,6 +78,12 @@ void kb_ingest__lost_wait(struct kb_ingest *ingest, unsigned reason, uint64_t ns
  * way refer to. False: out of memory, nothing is changed.
  */
 bool kb_ingest__forget_stacks(struct kb_ingest *ingest);
+/* What a collector's own records name, in the profile; KB_ID_NONE: not known. A stack is known
+ * until its generation's end. */
+uint32_t kb_ingest__process(const struct kb_ingest *ingest, uint32_t proc);
+uint32_t kb_ingest__thread(struct kb_ingest *ingest, uint32_t proc, pid_t tid);
+uint32_t kb_ingest__stack(const struct kb_ingest *ingest, uint32_t generation, uint64_t hash,
+			  uint32_t proc);
 /* The generation's counts have all been handed over: its stacks are forgotten. */
 void kb_ingest__end_generation(struct kb_ingest *ingest, uint32_t parity);
 

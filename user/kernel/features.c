@@ -135,6 +135,10 @@ static struct row table[] = {
 	OPTIONAL("uprobe_multi", "many uprobes at once", "Linux 6.6, commit 89ae89f53d20",
 		 "one perf event for each uprobe: slower to attach and detach",
 		 kb_probe__uprobe_multi),
+	OPTIONAL("uprobe_sleepable", "BPF programs on uprobes that may wait for memory",
+		 "Linux 6.0, commit 64ad7556c75e",
+		 "`audit` cannot read arguments in pages that are not in memory",
+		 kb_probe__uprobe_sleepable),
 
 	/* How processes are looked at. */
 	OPTIONAL("cgroup2", "cgroup v2", "Linux 4.5", "no `--container`, no `--cgroup`",

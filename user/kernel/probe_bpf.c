@@ -264,6 +264,11 @@ bool kb_probe__uprobe(struct kb_probe_arg arg, char *detail, size_t size)
 	return opened(open_event(&attr, getpid(), -1), "perf_event_open", detail, size);
 }
 
+bool kb_probe__uprobe_sleepable(struct kb_probe_arg arg, char *detail, size_t size)
+{
+	return kb_uprobe__can_sleep();
+}
+
 bool kb_probe__uprobe_multi(struct kb_probe_arg arg, char *detail, size_t size)
 {
 	return kb_uprobe__have_multi();

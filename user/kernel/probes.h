@@ -45,6 +45,7 @@ bool kb_probe__iter_num(struct kb_probe_arg arg, char *detail, size_t size);
 bool kb_probe__clock_program(struct kb_probe_arg arg, char *detail, size_t size);
 bool kb_probe__uprobe(struct kb_probe_arg arg, char *detail, size_t size);
 bool kb_probe__uprobe_multi(struct kb_probe_arg arg, char *detail, size_t size);
+bool kb_probe__uprobe_sleepable(struct kb_probe_arg arg, char *detail, size_t size);
 bool kb_probe__locked_memory(struct kb_probe_arg arg, char *detail, size_t size);
 bool kb_probe__jit(struct kb_probe_arg arg, char *detail, size_t size);
 bool kb_probe__statistics(struct kb_probe_arg arg, char *detail, size_t size);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "base/log.h"
+#include "kernel/audit_programs.h"
 #include "kernel/load.h"
 #include "kernel/memory_programs.h"
 #include "kernel/programs_object.h"
@@ -36,6 +37,7 @@ static const struct {
 	{ "on_allocate", KB_RUN_MEMORY },
 	{ "on_allocated", KB_RUN_MEMORY },
 	{ "on_free", KB_RUN_MEMORY },
+	{ "on_audit", KB_RUN_AUDIT },
 };
 static const struct {
 	const char *name;
@@ -87,6 +89,13 @@ static const struct {
 	{ "memory_calls", KB_RUN_MEMORY },
 	{ "memory_slots", KB_RUN_MEMORY },
 	{ "memory_naming", KB_RUN_MEMORY },
+	{ "audit_layouts", KB_RUN_AUDIT },
+	{ "audit_rules", KB_RUN_AUDIT },
+	{ "audit_slots", KB_RUN_AUDIT },
+	{ "audit_counts", KB_RUN_AUDIT },
+	{ "audit_nested", KB_RUN_AUDIT },
+	{ "audit_stacks", KB_RUN_AUDIT },
+	{ "audit_walks", KB_RUN_AUDIT },
 };
 
 static int on_notice(void *context, void *record, size_t size)
@@ -107,8 +116,10 @@ static int on_record(void *context, void *record, size_t size)
 }
 
 /* Programs that are attached to uprobes. */
-static const char *const probes[] = { "on_interpreter_init", "on_call",	     "on_call_empty",
-				      "on_allocate",	     "on_allocated", "on_free" };
+static const char *const probes[] = {
+	"on_interpreter_init", "on_call", "on_call_empty", "on_allocate",
+	"on_allocated",	       "on_free", "on_audit"
+};
 
 #define ROWS(table) (sizeof(table) / sizeof(*(table)))
 
@@ -148,6 +159,8 @@ static struct kb_error *configure(struct kb_programs *p, const struct kb_program
 	    bpf_map__set_max_entries(bpf->maps.waits_odd, opts->counts_max) ||
 	    bpf_map__set_max_entries(bpf->maps.data, opts->data_bytes))
 		return kb_failed("cannot size the BPF maps");
+	if (opts->runs & KB_RUN_AUDIT)
+		kb_audit_programs__configure(p, opts->audit);
 	if (kb_uprobe__have_multi())
 		for (size_t i = 0; i < ROWS(probes); i++)
 			bpf_program__set_expected_attach_type(
@@ -208,6 +221,7 @@ void kb_programs__destroy(struct kb_programs *p)
 	if (!p)
 		return;
 	kb_uprobes__destroy(p->uprobes);
+	kb_audit_programs__detach(p);
 	bpf_link__destroy(p->tick);
 	bpf_link__destroy(p->on_switch);
 	ring_buffer__free(p->data);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "bpf/shared/audit.h"
 #include "bpf/shared/calls.h"
 #include "bpf/shared/chosen.h"
 #include "bpf/shared/config.h"
@@ -39,14 +40,16 @@ enum {
 	KB_RUN_HOLD = 512,	/* and are held before: likewise */
 	KB_RUN_CHOSEN = 1024,	/* breakpoints.h */
 	KB_RUN_MEMORY = 2048,	/* memory_programs.h */
+	KB_RUN_AUDIT = 64,	/* audit_programs.h */
 };
 
 struct kb_programs_opts {
 	struct kb_config config;
-	uint32_t counts_max;	       /* entries in each table of counts */
-	uint32_t data_bytes;	       /* size of the data ring, a power of two */
-	uint32_t runs;		       /* KB_RUN_*: what is loaded */
-	struct kb_fault_config faults; /* with KB_RUN_FAULTS */
+	uint32_t counts_max;		     /* entries in each table of counts */
+	uint32_t data_bytes;		     /* size of the data ring, a power of two */
+	uint32_t runs;			     /* KB_RUN_*: what is loaded */
+	struct kb_fault_config faults;	     /* with KB_RUN_FAULTS */
+	const struct kb_audit_config *audit; /* with KB_RUN_AUDIT */
 	uint32_t blocks_max; /* with KB_RUN_MEMORY: live blocks, and stacks that allocate */
 	uint32_t memory_stacks_max;
 };

@@ -18,7 +18,8 @@ struct kb_programs {
 	struct bpf_link *tick;
 	struct bpf_link *on_switch;
 	struct kb_uprobes *uprobes;
-	uint32_t draining; /* parity of the generation that was ended last */
+	struct kb_uprobes *audit_uprobes; /* NULL without */
+	uint32_t draining;		  /* parity of the generation that was ended last */
 	uint64_t *cpu_values;
 	struct kb_stack_key *keys;
 	uint64_t *counts;
@@ -29,5 +30,9 @@ struct kb_programs {
 	kb_record_fn record_fn;
 	void *context;
 };
+
+/* Before loading, for runs that have it. */
+void kb_audit_programs__configure(struct kb_programs *programs,
+				  const struct kb_audit_config *config);
 
 #endif

@@ -80,6 +80,30 @@ static bool probe_multi(void)
 	return link < 0 && reason == EBADF;
 }
 
+static bool probe_sleepable(void)
+{
+	struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .prog_flags = BPF_F_SLEEPABLE);
+	int program = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "Dual BSD/GPL", insns,
+				    sizeof(insns) / sizeof(*insns), &opts);
+
+	if (program >= 0)
+		close(program);
+	return program >= 0;
+}
+
+bool kb_uprobe__can_sleep(void)
+{
+	static int known = -1;
+
+	if (known < 0)
+		known = probe_sleepable();
+	return known;
+}
+
 bool kb_uprobe__have_multi(void)
 {
 	static int known = -1;

@@ -19,6 +19,9 @@ struct bpf_program;
 
 /* Probed once. A program must be loaded with the attach type above to be used so. */
 bool kb_uprobe__have_multi(void);
+/* Can programs on uprobes wait for memory that is not there (Linux 6.0, commit 64ad7556c75e)?
+ * Probed once. */
+bool kb_uprobe__can_sleep(void);
 
 struct kb_uprobes;
 struct kb_error *kb_uprobes__create(struct kb_uprobes **uprobes);

@@ -35,4 +35,12 @@ bool kb_repr__complex(struct kb_repr *r, uint64_t object);
 /* Exposed for tests: repr() of a float, at most 32 bytes. */
 void kb_repr__double(double value, char text[32]);
 
+/* A character as repr() shows it within such quotes: as it is, or escaped. */
+#define KB_REPR_CHARACTER_MAX 12
+void kb_repr__character(uint32_t c, char quote, char text[KB_REPR_CHARACTER_MAX]);
+
+/* Decimal digits of an int of n digits of 30 bits, at most KB_REPR_DIGITS_MAX. */
+#define KB_REPR_DIGITS_MAX 64 /* an int of 578 decimal digits; larger ones are described */
+void kb_repr__decimal(const uint32_t *digits, size_t n, char *text, size_t size);
+
 #endif

@@ -10,14 +10,13 @@
 #include "python/remote_string.h"
 
 #define DIGIT_BITS 30 /* of an int's digit on 64-bit builds: Include/cpython/longintrepr.h */
-#define DIGITS_MAX 64 /* an int of 578 decimal digits; larger ones are described */
+#define DIGITS_MAX KB_REPR_DIGITS_MAX
 
 #define CHUNK 1000000000u /* what one word of the decimal number counts to */
 
 /* ---------------------------------------------------------------- int */
 
-/* Decimal digits of a number of n digits of 30 bits. */
-static void to_decimal(const uint32_t *digits, size_t n, char *text, size_t size)
+void kb_repr__decimal(const uint32_t *digits, size_t n, char *text, size_t size)
 {
 	uint32_t words[DIGITS_MAX * 4 / 3 + 2] = { 0 };
 	size_t used = 1, at = 0;
@@ -85,7 +84,7 @@ void kb_repr__int(struct kb_repr *r, uint64_t object, const struct kb_remote_typ
 		kb_repr__text(r, n && digits[0] ? "True" : "False");
 		return;
 	}
-	to_decimal(digits, n, text, sizeof(text));
+	kb_repr__decimal(digits, n, text, sizeof(text));
 	kb_repr__text(r, negative ? "-" : "");
 	kb_repr__text(r, text);
 }
@@ -168,28 +167,6 @@ bool kb_repr__complex(struct kb_repr *r, uint64_t object)
 
 /* ---------------------------------------------------------------- text */
 
-static void write_utf8(struct kb_repr *r, uint32_t c)
-{
-	char text[5] = "";
-
-	if (c < 0x80) {
-		text[0] = (char)c;
-	} else if (c < 0x800) {
-		text[0] = (char)(0xc0 | c >> 6);
-		text[1] = (char)(0x80 | (c & 63));
-	} else if (c < 0x10000) {
-		text[0] = (char)(0xe0 | c >> 12);
-		text[1] = (char)(0x80 | (c >> 6 & 63));
-		text[2] = (char)(0x80 | (c & 63));
-	} else {
-		text[0] = (char)(0xf0 | c >> 18);
-		text[1] = (char)(0x80 | (c >> 12 & 63));
-		text[2] = (char)(0x80 | (c >> 6 & 63));
-		text[3] = (char)(0x80 | (c & 63));
-	}
-	kb_repr__text(r, text);
-}
-
 /* Latin-1's no-break space and soft hyphen; rarer ones of their kind (Zs, Cf) stay as they are. */
 static bool is_invisible(uint32_t c)
 {
@@ -197,28 +174,36 @@ static bool is_invisible(uint32_t c)
 }
 
 /* As unicode_repr() in Objects/unicodeobject.c. */
-static void write_character(struct kb_repr *r, uint32_t c, char quote)
+void kb_repr__character(uint32_t c, char quote, char text[KB_REPR_CHARACTER_MAX])
 {
 	bool surrogate = c >= 0xd800 && c < 0xe000;
 
 	if (c == (uint32_t)quote || c == '\\')
-		kb_repr__format(r, "\\%c", (char)c);
+		snprintf(text, KB_REPR_CHARACTER_MAX, "\\%c", (char)c);
 	else if (c == '\n')
-		kb_repr__text(r, "\\n");
+		strcpy(text, "\\n");
 	else if (c == '\r')
-		kb_repr__text(r, "\\r");
+		strcpy(text, "\\r");
 	else if (c == '\t')
-		kb_repr__text(r, "\\t");
+		strcpy(text, "\\t");
 	else if (c > 0x10ffff)
-		kb_repr__text(r, "?");
+		strcpy(text, "?");
 	else if (!surrogate && c && kb_text__is_printable(c) && !is_invisible(c))
-		write_utf8(r, c);
+		text[kb_text__encode(c, text)] = '\0';
 	else if (c < 0x100)
-		kb_repr__format(r, "\\x%02x", c);
+		snprintf(text, KB_REPR_CHARACTER_MAX, "\\x%02x", c);
 	else if (c < 0x10000)
-		kb_repr__format(r, "\\u%04x", c);
+		snprintf(text, KB_REPR_CHARACTER_MAX, "\\u%04x", c);
 	else
-		kb_repr__format(r, "\\U%08x", c);
+		snprintf(text, KB_REPR_CHARACTER_MAX, "\\U%08x", c);
+}
+
+static void write_character(struct kb_repr *r, uint32_t c, char quote)
+{
+	char text[KB_REPR_CHARACTER_MAX];
+
+	kb_repr__character(c, quote, text);
+	kb_repr__text(r, text);
 }
 
 static uint32_t character(const uint8_t *bytes, uint64_t i, uint32_t width)

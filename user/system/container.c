@@ -156,7 +156,8 @@ struct kb_error *kb_container__find(const char *name, struct kb_cgroup *cgroup)
 	return kb_cgroup__find(path, cgroup);
 }
 
-/* Processes of the machine itself share the mount namespace of PID 1. */
+/* Processes of the machine itself share the mount namespace of PID 1; ours, where that may not be
+ * looked at. */
 static bool in_own_namespace(pid_t pid)
 {
 	char path[64], own[64] = "", init[64] = "";
@@ -165,6 +166,8 @@ static bool in_own_namespace(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", pid);
 	a = readlink(path, own, sizeof(own) - 1);
 	b = readlink("/proc/1/ns/mnt", init, sizeof(init) - 1);
+	if (b < 0)
+		b = readlink("/proc/self/ns/mnt", init, sizeof(init) - 1);
 	return a > 0 && b > 0 && strcmp(own, init);
 }
 

@@ -110,6 +110,21 @@ void kb_process__command(pid_t pid, char *text, size_t size)
 	}
 }
 
+bool kb_process__may_not_be_read(pid_t pid)
+{
+	char path[64], byte;
+	int fd;
+	bool refused;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	refused = fd < 0 || read(fd, &byte, 1) < 0;
+	refused = refused && (errno == EACCES || errno == EPERM);
+	if (fd >= 0)
+		close(fd);
+	return refused;
+}
+
 struct kb_error *kb_pids__add(struct kb_pids *pids, pid_t pid)
 {
 	/* Doubled at each power of two. */

@@ -35,6 +35,9 @@ pid_t kb_process__ns_pid(pid_t pid);
  * thread. */
 void kb_process__command(pid_t pid, char *text, size_t size);
 
+/* Even root may be kept from a process by a security module or a sandbox. */
+bool kb_process__may_not_be_read(pid_t pid);
+
 /* A growing list of ids; free(ids). */
 struct kb_pids {
 	pid_t *ids;
