@@ -20,6 +20,7 @@
 #include <string.h>
 #include "base/array.h"
 #include "base/error.h"
+#include "python/heap_bytes.h"
 #include "python/heap.h"
 #include "system/memory.h"
 
@@ -45,6 +46,8 @@
 #define STATE_ARENAS 512
 #define BATCH	     512
 
+enum { SEEN_WORD, SEEN_INTERPRETER };
+
 struct finding {
 	struct kb_heap *heap;
 	uint64_t *words; /* candidates */
@@ -57,22 +60,6 @@ struct finding {
 /* Words tried: those of an interpreter's data, and of a thousand sub-interpreters. */
 #define WORDS_MAX (1u << 22)
 
-static uint64_t u64(const uint8_t *bytes)
-{
-	uint64_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
-
-static uint32_t u32(const uint8_t *bytes)
-{
-	uint32_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
-
 /* ---------------------------------------------------------------- one array */
 
 static uint64_t align_up(uint64_t value, uint64_t to)
@@ -84,9 +71,9 @@ static uint64_t align_up(uint64_t value, uint64_t to)
 static bool is_entry(const struct kb_heap_space *space, const uint8_t *entry, uint64_t array,
 		     bool *in_use)
 {
-	uint64_t address = u64(entry + ADDRESS), carved = u64(entry + POOL_ADDRESS),
-		 next = u64(entry + NEXT_ARENA);
-	uint32_t total = u32(entry + N_TOTAL);
+	uint64_t address = kb_u64_at(entry + ADDRESS), carved = kb_u64_at(entry + POOL_ADDRESS),
+		 next = kb_u64_at(entry + NEXT_ARENA);
+	uint32_t total = kb_u32_at(entry + N_TOTAL);
 
 	*in_use = address != 0;
 	if (!address)
@@ -95,20 +82,20 @@ static bool is_entry(const struct kb_heap_space *space, const uint8_t *entry, ui
 	       carved - address <= (uint64_t)HUGE_POOLS * KB_HEAP_POOL_MAX &&
 	       (total == ARENA_POOLS || total == ARENA_POOLS - 1 || total == HUGE_POOLS ||
 		total == HUGE_POOLS - 1) &&
-	       u32(entry + N_FREE) <= total &&
+	       kb_u32_at(entry + N_FREE) <= total &&
 	       kb_heap_space__where(space, address) == KB_HEAP_OUTSIDE;
 }
 
 /* The first pool of the arena knows the arena's number. */
 static bool has_pools(struct kb_heap *heap, const uint8_t *entry, uint32_t index)
 {
-	uint64_t address = u64(entry + ADDRESS);
+	uint64_t address = kb_u64_at(entry + ADDRESS);
 	uint8_t header[KB_HEAP_POOL_HEADER];
 
 	for (uint32_t bytes = PAGE; bytes <= KB_HEAP_POOL_MAX; bytes = bytes * 4) {
 		uint64_t pool = align_up(address, bytes);
 
-		if (u64(entry + POOL_ADDRESS) > pool &&
+		if (kb_u64_at(entry + POOL_ADDRESS) > pool &&
 		    kb_memory__read(heap->remote->pid, pool, header, sizeof(header)) &&
 		    kb_heap_pool__geometry(header, index, bytes, &heap->geometry))
 			return true;
@@ -139,12 +126,12 @@ static bool is_array(struct kb_heap *heap, const uint8_t *entries, uint64_t arra
 static struct kb_error *add_arena(struct kb_heap *heap, const uint8_t *entry, uint32_t index)
 {
 	struct kb_heap_space *space = &heap->space;
-	uint32_t pool_bytes = heap->geometry.pool_bytes, total = u32(entry + N_TOTAL);
-	struct kb_heap_arena arena = { .address = u64(entry + ADDRESS),
-				       .end = u64(entry + POOL_ADDRESS),
+	uint32_t pool_bytes = heap->geometry.pool_bytes, total = kb_u32_at(entry + N_TOTAL);
+	struct kb_heap_arena arena = { .address = kb_u64_at(entry + ADDRESS),
+				       .end = kb_u64_at(entry + POOL_ADDRESS),
 				       .index = index,
 				       .n_total = total,
-				       .n_free = u32(entry + N_FREE) };
+				       .n_free = kb_u32_at(entry + N_FREE) };
 	struct kb_heap_arena *grown;
 
 	if (!space->arena_bytes)
@@ -177,7 +164,7 @@ static bool are_entries(struct kb_heap *heap, const uint8_t *entries, uint32_t n
 
 	for (uint32_t i = 0; i < n; i++) {
 		bad += !is_entry(&heap->space, entries + i * ENTRY_BYTES, array, &used);
-		ends += !used && !u64(entries + i * ENTRY_BYTES + NEXT_ARENA);
+		ends += !used && !kb_u64_at(entries + i * ENTRY_BYTES + NEXT_ARENA);
 	}
 	return bad <= 1 && ends <= 1;
 }
@@ -225,15 +212,15 @@ static struct kb_error *add_array(struct kb_heap *heap, uint64_t array)
 static bool is_new_place(struct finding *finding, uint64_t word)
 {
 	if (word % 16 || kb_heap_space__where(&finding->heap->space, word) != KB_HEAP_OUTSIDE ||
-	    kb_id_map__get(&finding->seen, word, 0) != KB_ID_MAP_NONE)
+	    kb_id_map__get(&finding->seen, word, SEEN_WORD) != KB_ID_MAP_NONE)
 		return false;
-	return kb_id_map__set(&finding->seen, word, 0, 0);
+	return kb_id_map__set(&finding->seen, word, SEEN_WORD, 0);
 }
 
 static void add_words(struct finding *finding, const uint8_t *bytes, uint64_t size)
 {
 	for (uint64_t at = 0; at + 8 <= size; at += 8) {
-		uint64_t word = u64(bytes + at), *grown;
+		uint64_t word = kb_u64_at(bytes + at), *grown;
 
 		if (!is_new_place(finding, word))
 			continue;
@@ -357,10 +344,15 @@ static struct kb_error *try_interpreters(struct finding *finding)
 	if (!kb_memory__read_u64(remote->pid, remote->interp_head, &interp))
 		return NULL;
 	for (uint32_t i = 0; interp && i < INTERPS_MAX && !err; i++) {
+		bool again =
+			kb_id_map__get(&finding->seen, interp, SEEN_INTERPRETER) != KB_ID_MAP_NONE;
 		const struct kb_heap_range *range =
 			kb_heap_space__range(&finding->heap->space, interp);
 		uint64_t size = range ? range->end - interp : 0;
 
+		/* A list that goes round is a lie. */
+		if (again || !kb_id_map__set(&finding->seen, interp, SEEN_INTERPRETER, 0))
+			break;
 		/* The main interpreter's state is a part of the interpreter's data from 3.12 on. */
 		if (range &&
 		    (interp < finding->heap->image_start || interp >= finding->heap->image_end)) {

@@ -12,6 +12,7 @@
 #include <string.h>
 #include "base/array.h"
 #include "base/error.h"
+#include "python/heap_bytes.h"
 #include "python/heap_object.h"
 #include "system/memory.h"
 
@@ -51,14 +52,6 @@ struct kb_heap_large {
 };
 
 enum { SEEN_PLACE, SEEN_TABLE, SEEN_REGION };
-
-static uint64_t u64(const uint8_t *bytes)
-{
-	uint64_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
 
 struct kb_error *kb_heap_large__create(struct kb_heap *heap)
 {
@@ -114,7 +107,7 @@ void kb_heap_large__candidate(struct kb_heap *heap, uint64_t address)
 void kb_heap_large__words(struct kb_heap *heap, const uint8_t *bytes, uint64_t size)
 {
 	for (uint64_t at = 0; at + 8 <= size; at += 8) {
-		uint64_t word = u64(bytes + at);
+		uint64_t word = kb_u64_at(bytes + at);
 
 		/* Below the first page there is nothing. */
 		if (word >= PAGE && !(word % 16) &&
@@ -192,10 +185,10 @@ static bool ends(struct kb_heap *heap, uint64_t chunk, uint64_t word)
 static void search_chunk(struct kb_heap *heap, uint64_t address, const uint8_t *at)
 {
 	const struct kb_heap_range *range = kb_heap_space__range(&heap->space, address);
-	uint64_t word = u64(at - CHUNK_HEADER), size = word & ~CHUNK_FLAGS;
+	uint64_t word = kb_u64_at(at - CHUNK_HEADER), size = word & ~CHUNK_FLAGS;
 
 	if (word >> 8 == KB_HEAP_DEBUG_BYTES || word >> 8 == KB_HEAP_OLD_DEBUG_BYTES)
-		size = __builtin_bswap64(u64(at - 2 * CHUNK_HEADER)) + CHUNK_HEADER;
+		size = __builtin_bswap64(kb_u64_at(at - 2 * CHUNK_HEADER)) + CHUNK_HEADER;
 	else if (size % 16 || size < CHUNK_LEAST || !ends(heap, address - 2 * CHUNK_HEADER, word))
 		return;
 	/* What is guessed may not use up what tables of objects need. */
@@ -210,7 +203,7 @@ static void search_chunk(struct kb_heap *heap, uint64_t address, const uint8_t *
 static void look_at(struct kb_heap *heap, uint64_t address, const uint8_t *at, uint32_t before)
 {
 	struct kb_heap_type *type =
-		kb_heap_types__at(heap, u64(at + heap->remote->layout->object_type));
+		kb_heap_types__at(heap, kb_u64_at(at + heap->remote->layout->object_type));
 	const struct kb_heap_range *range = kb_heap_space__range(&heap->space, address);
 	struct kb_heap_object object;
 	/* What debug hooks add counts for the limit, too. */

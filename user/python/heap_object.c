@@ -4,6 +4,7 @@
  * Python/sysmodule.c, which adds what lies before the object.
  */
 #include <string.h>
+#include "python/heap_bytes.h"
 #include "python/heap_object.h"
 
 #define LENGTH_MAX (1ull << 40)
@@ -18,22 +19,6 @@
 #define OLD_GC_UNTRACKED (-2)
 #define OLD_GC_LOWEST	 (-4)
 #define OLD_GC_REFS_MAX	 (1ll << 32)
-
-static uint64_t u64(const uint8_t *bytes)
-{
-	uint64_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
-
-static uint32_t u32(const uint8_t *bytes)
-{
-	uint32_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
 
 /* ---------------------------------------------------------------- is it one? */
 
@@ -66,13 +51,13 @@ static bool read_gc_head(const struct kb_heap *heap, const uint8_t *at,
 	uint32_t size = heap->remote->objects->gc_head;
 	int64_t state;
 
-	object->gc_next = u64(at - size) & ~GC_FLAGS;
-	object->gc_prev = u64(at - size + 8) & ~GC_FLAGS;
+	object->gc_next = kb_u64_at(at - size) & ~GC_FLAGS;
+	object->gc_prev = kb_u64_at(at - size + 8) & ~GC_FLAGS;
 	if (heap->remote->layout->version_minor >= 8) {
 		object->tracked = object->gc_next != 0;
 		return !object->tracked || object->gc_prev;
 	}
-	state = (int64_t)u64(at - size + 16) >> 1;
+	state = (int64_t)kb_u64_at(at - size + 16) >> 1;
 	object->tracked = state != OLD_GC_UNTRACKED;
 	return state >= OLD_GC_LOWEST && state < OLD_GC_REFS_MAX;
 }
@@ -85,8 +70,8 @@ static bool size_str(const struct kb_heap *heap, const uint8_t *at, uint32_t aft
 		     struct kb_heap_object *object)
 {
 	const struct kb_layout *layout = heap->remote->layout;
-	uint64_t n = u64(at + layout->unicode_length), utf8;
-	uint32_t state = u32(at + layout->unicode_state) >> layout->unicode_kind_shift;
+	uint64_t n = kb_u64_at(at + layout->unicode_length), utf8;
+	uint32_t state = kb_u32_at(at + layout->unicode_state) >> layout->unicode_kind_shift;
 	uint32_t width = state & 7;
 
 	if ((width != 1 && width != 2 && width != 4) || n > LENGTH_MAX)
@@ -100,20 +85,20 @@ static bool size_str(const struct kb_heap *heap, const uint8_t *at, uint32_t aft
 		return false;
 	/* utf8_length and utf8 follow what ASCII strings have; the bytes may be the string's own.
 	 */
-	utf8 = u64(at + layout->unicode_ascii_data + 8);
+	utf8 = kb_u64_at(at + layout->unicode_ascii_data + 8);
 	if (state & COMPACT) {
 		object->body = layout->unicode_compact_data + (n + 1) * width;
 		object->bytes = object->body;
 		if (utf8)
-			object->bytes += u64(at + layout->unicode_ascii_data) + 1;
+			object->bytes += kb_u64_at(at + layout->unicode_ascii_data) + 1;
 	} else {
 		/* A pointer to the characters: PyUnicodeObject, and whatever a subclass adds. */
 		object->body = object->type->basicsize;
-		object->table.address = u64(at + layout->unicode_compact_data);
+		object->table.address = kb_u64_at(at + layout->unicode_compact_data);
 		object->table.bytes = (n + 1) * width;
 		object->bytes = layout->unicode_compact_data + 8 + object->table.bytes;
 		if (utf8 && utf8 != object->table.address)
-			object->bytes += u64(at + layout->unicode_ascii_data) + 1;
+			object->bytes += kb_u64_at(at + layout->unicode_ascii_data) + 1;
 	}
 	return object->bytes < LENGTH_MAX * 8;
 }
@@ -124,12 +109,12 @@ static bool size_int(const struct kb_heap *heap, const uint8_t *at, struct kb_he
 	uint64_t n;
 
 	if (layout->long_tag != KB_NO_OFFSET) {
-		n = u64(at + layout->long_tag);
+		n = kb_u64_at(at + layout->long_tag);
 		if ((n & 3) == 3)
 			return false;
 		n >>= 3;
 	} else {
-		n = u64(at + layout->var_size);
+		n = kb_u64_at(at + layout->var_size);
 		n = (int64_t)n < 0 ? -n : n;
 	}
 	if (n > LENGTH_MAX)
@@ -144,10 +129,10 @@ static bool size_int(const struct kb_heap *heap, const uint8_t *at, struct kb_he
 static bool size_list(const struct kb_heap *heap, const uint8_t *at, struct kb_heap_object *object)
 {
 	const struct kb_object_layout *layout = heap->remote->objects;
-	uint64_t allocated = u64(at + layout->list_allocated);
+	uint64_t allocated = kb_u64_at(at + layout->list_allocated);
 
-	object->length = u64(at + layout->var_size);
-	object->table = (struct kb_heap_table){ .address = u64(at + layout->list_items),
+	object->length = kb_u64_at(at + layout->var_size);
+	object->table = (struct kb_heap_table){ .address = kb_u64_at(at + layout->list_items),
 						.bytes = allocated * 8,
 						.pointers = true };
 	/* While list.sort() runs, allocated is -1 and the items are elsewhere. */
@@ -164,9 +149,9 @@ static bool size_list(const struct kb_heap *heap, const uint8_t *at, struct kb_h
 static bool size_set(const struct kb_heap *heap, const uint8_t *at, struct kb_heap_object *object)
 {
 	const struct kb_object_layout *layout = heap->remote->objects;
-	uint64_t mask = u64(at + layout->set_mask), table = u64(at + layout->set_table);
+	uint64_t mask = kb_u64_at(at + layout->set_mask), table = kb_u64_at(at + layout->set_table);
 
-	object->length = u64(at + layout->set_used);
+	object->length = kb_u64_at(at + layout->set_used);
 	object->body = object->bytes = object->type->basicsize;
 	if (mask > LENGTH_MAX || mask & (mask + 1) || object->length > mask + 1 || !table)
 		return false;
@@ -184,13 +169,13 @@ static bool size_bytearray(const struct kb_heap *heap, const uint8_t *at,
 			   struct kb_heap_object *object)
 {
 	const struct kb_object_layout *layout = heap->remote->objects;
-	uint64_t alloc = u64(at + layout->bytearray_alloc), address;
+	uint64_t alloc = kb_u64_at(at + layout->bytearray_alloc), address;
 
-	object->length = u64(at + layout->var_size);
+	object->length = kb_u64_at(at + layout->var_size);
 	object->body = object->type->basicsize;
 	if (alloc > LENGTH_MAX || object->length > alloc + 1)
 		return false;
-	address = u64(at + layout->bytearray_bytes);
+	address = kb_u64_at(at + layout->bytearray_bytes);
 	if (heap->remote->layout->version_minor >= 15 && address) {
 		address -= heap->remote->layout->bytes_data;
 		alloc += heap->remote->layout->bytes_data + 1;
@@ -205,11 +190,12 @@ static bool size_bytearray(const struct kb_heap *heap, const uint8_t *at,
 static bool size_array(const struct kb_heap *heap, const uint8_t *at, struct kb_heap_object *object)
 {
 	const struct kb_object_layout *layout = heap->remote->objects;
-	uint64_t address = u64(at + layout->var_size + 8), n = u64(at + layout->var_size + 16),
-		 description = u64(at + layout->var_size + 24);
+	uint64_t address = kb_u64_at(at + layout->var_size + 8),
+		 n = kb_u64_at(at + layout->var_size + 16),
+		 description = kb_u64_at(at + layout->var_size + 24);
 	uint32_t itemsize = 0;
 
-	object->length = u64(at + layout->var_size);
+	object->length = kb_u64_at(at + layout->var_size);
 	object->body = object->type->basicsize;
 	if (n > LENGTH_MAX || object->length > n)
 		return false;
@@ -225,9 +211,9 @@ static bool size_array(const struct kb_heap *heap, const uint8_t *at, struct kb_
 /* dequeobject in Modules/_collectionsmodule.c: blocks of 64 items and two links. */
 static bool size_deque(const struct kb_heap *heap, const uint8_t *at, struct kb_heap_object *object)
 {
-	uint64_t left = u64(at + heap->remote->objects->var_size + 24);
+	uint64_t left = kb_u64_at(at + heap->remote->objects->var_size + 24);
 
-	object->length = u64(at + heap->remote->objects->var_size);
+	object->length = kb_u64_at(at + heap->remote->objects->var_size);
 	object->body = object->type->basicsize;
 	if (object->length > LENGTH_MAX || left > 64)
 		return false;
@@ -239,9 +225,9 @@ static bool size_dict(const struct kb_heap *heap, const uint8_t *at, struct kb_h
 {
 	const struct kb_object_layout *layout = heap->remote->objects;
 
-	object->length = u64(at + layout->dict_used);
-	object->keys = u64(at + layout->dict_keys);
-	object->values = u64(at + layout->dict_values);
+	object->length = kb_u64_at(at + layout->dict_used);
+	object->keys = kb_u64_at(at + layout->dict_keys);
+	object->values = kb_u64_at(at + layout->dict_values);
 	object->body = object->bytes = object->type->basicsize;
 	return object->length < LENGTH_MAX && object->keys && !(object->keys % 8) &&
 	       !(object->values % 8);
@@ -257,8 +243,8 @@ static uint64_t managed_values(const struct kb_heap *heap, const struct kb_heap_
 	if (!(type->flags & KB_TYPE_MANAGED_DICT) || type->before < 32)
 		return 0;
 	if (minor == 11)
-		return u64(at - 32);
-	word = minor == 12 ? u64(at - 24) : 0;
+		return kb_u64_at(at - 32);
+	word = minor == 12 ? kb_u64_at(at - 24) : 0;
 	return word & 1 ? word + 1 : 0;
 }
 
@@ -271,7 +257,7 @@ static bool size_plain(const struct kb_heap *heap, const uint8_t *at, uint32_t a
 	if (type->itemsize) {
 		if (heap->remote->objects->var_size + 8 > after)
 			return false;
-		n = u64(at + heap->remote->objects->var_size);
+		n = kb_u64_at(at + heap->remote->objects->var_size);
 		if (n > LENGTH_MAX)
 			return false;
 	}
@@ -293,7 +279,7 @@ static bool size_frames(const uint8_t *at, uint32_t before, uint64_t room,
 	object->body = room;
 	if (room > KB_HEAP_BLOCK_MAX) {
 		if (before >= type->before + 8)
-			chunk = u64(at - type->before - 8) & ~7ull;
+			chunk = kb_u64_at(at - type->before - 8) & ~7ull;
 		object->body = chunk > type->before + 8 + type->basicsize ? chunk - type->before - 8
 									  : type->basicsize;
 	}
@@ -364,7 +350,7 @@ enum kb_heap_verdict kb_heap_object__read(struct kb_heap *heap, struct kb_heap_t
 	*object = (struct kb_heap_object){ .type = type, .address = address };
 	if (type->before > before || head_bytes(heap, type) > after)
 		return KB_HEAP_NO_OBJECT;
-	count = u64(at);
+	count = kb_u64_at(at);
 	if (!is_count(heap, count))
 		return is_kept(heap, count) && type->basicsize <= room ? KB_HEAP_KEPT
 								       : KB_HEAP_NO_OBJECT;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <string.h>
+#include "python/heap_bytes.h"
 #include "python/heap_pool.h"
 
 /* struct pool_header */
@@ -10,35 +11,19 @@
 #define NEXT_OFFSET	40
 #define MAX_NEXT_OFFSET 44
 
-static uint32_t u32(const uint8_t *bytes)
-{
-	uint32_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
-
-static uint64_t u64(const uint8_t *bytes)
-{
-	uint64_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
-
 /* maxnextoffset = POOL_SIZE - block size, set when a pool gets its size class. */
 static bool fits(const uint8_t *header, uint32_t pool_bytes, uint32_t alignment)
 {
-	uint32_t size_class = u32(header + SIZE_CLASS);
+	uint32_t size_class = kb_u32_at(header + SIZE_CLASS);
 
 	return size_class < KB_HEAP_BLOCK_MAX / alignment &&
-	       u32(header + MAX_NEXT_OFFSET) == pool_bytes - (size_class + 1) * alignment;
+	       kb_u32_at(header + MAX_NEXT_OFFSET) == pool_bytes - (size_class + 1) * alignment;
 }
 
 bool kb_heap_pool__geometry(const uint8_t header[KB_HEAP_POOL_HEADER], uint32_t arena_index,
 			    uint32_t pool_bytes, struct kb_heap_geometry *geometry)
 {
-	if (u32(header + ARENA_INDEX) != arena_index)
+	if (kb_u32_at(header + ARENA_INDEX) != arena_index)
 		return false;
 	for (uint32_t alignment = 8; alignment <= 16; alignment *= 2) {
 		if (!fits(header, pool_bytes, alignment))
@@ -54,7 +39,7 @@ bool kb_heap_pool__geometry(const uint8_t header[KB_HEAP_POOL_HEADER], uint32_t 
  * back. */
 static uint32_t mark_free(const uint8_t *bytes, uint64_t address, struct kb_heap_pool *pool)
 {
-	uint64_t block = u64(bytes + FREEBLOCK);
+	uint64_t block = kb_u64_at(bytes + FREEBLOCK);
 	uint32_t n = 0;
 
 	memset(pool->free, 0, sizeof(pool->free));
@@ -70,7 +55,7 @@ static uint32_t mark_free(const uint8_t *bytes, uint64_t address, struct kb_heap
 			return UINT32_MAX;
 		pool->free[i / 64] |= 1ull << i % 64;
 		n++;
-		block = u64(bytes + KB_HEAP_POOL_HEADER + offset);
+		block = kb_u64_at(bytes + KB_HEAP_POOL_HEADER + offset);
 	}
 	return n;
 }
@@ -79,16 +64,16 @@ enum kb_heap_pool_state kb_heap_pool__parse(const uint8_t *bytes, uint64_t addre
 					    const struct kb_heap_geometry *geometry,
 					    uint32_t arena_index, struct kb_heap_pool *pool)
 {
-	uint32_t next = u32(bytes + NEXT_OFFSET), n_free;
+	uint32_t next = kb_u32_at(bytes + NEXT_OFFSET), n_free;
 
-	pool->n_used = u32(bytes + REF_COUNT);
-	if (u32(bytes + ARENA_INDEX) != arena_index)
+	pool->n_used = kb_u32_at(bytes + REF_COUNT);
+	if (kb_u32_at(bytes + ARENA_INDEX) != arena_index)
 		return KB_HEAP_POOL_BAD;
 	if (!pool->n_used)
 		return KB_HEAP_POOL_EMPTY;
 	if (!fits(bytes, geometry->pool_bytes, geometry->alignment))
 		return KB_HEAP_POOL_BAD;
-	pool->size_class = u32(bytes + SIZE_CLASS);
+	pool->size_class = kb_u32_at(bytes + SIZE_CLASS);
 	pool->block_bytes = (pool->size_class + 1) * geometry->alignment;
 	pool->n_blocks = (geometry->pool_bytes - KB_HEAP_POOL_HEADER) / pool->block_bytes;
 	if (next < KB_HEAP_POOL_HEADER ||

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "python/heap_bytes.h"
 #include "python/heap_object.h"
 #include "system/memory.h"
 
@@ -20,14 +21,6 @@ struct scan {
 	uint8_t again[KB_HEAP_POOL_MAX];
 };
 
-static uint64_t u64(const uint8_t *bytes)
-{
-	uint64_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
-
 /* ---------------------------------------------------------------- blocks */
 
 /* PYTHONMALLOC=debug, -X dev: before what is allocated are its size and what it is for with seven
@@ -37,7 +30,7 @@ static uint64_t u64(const uint8_t *bytes)
 
 static bool has_debug_hook(const uint8_t *block)
 {
-	uint64_t mark = u64(block + 8) >> 8;
+	uint64_t mark = kb_u64_at(block + 8) >> 8;
 
 	return mark == KB_HEAP_DEBUG_BYTES || mark == KB_HEAP_OLD_DEBUG_BYTES;
 }
@@ -65,7 +58,7 @@ static enum kb_heap_verdict find_object(struct scan *scan, const uint8_t *block,
 
 		if (place + type_at + 8 > size)
 			break;
-		type = kb_heap_types__at(scan->heap, u64(block + place + type_at));
+		type = kb_heap_types__at(scan->heap, kb_u64_at(block + place + type_at));
 		if (!type || type->before != scan->places[i])
 			continue;
 		verdict = kb_heap_object__read(scan->heap, type, address + place, block + place,

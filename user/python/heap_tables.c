@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "python/heap_bytes.h"
 #include "python/heap_object.h"
 #include "system/memory.h"
 
@@ -28,14 +29,6 @@ struct kb_heap_keys {
 	uint8_t heads[BATCH * HEAD_BYTES];
 	bool readable[BATCH];
 };
-
-static uint64_t u64(const uint8_t *bytes)
-{
-	uint64_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
 
 /* ---------------------------------------------------------------- the largest */
 
@@ -115,7 +108,7 @@ static void claim(struct kb_heap *heap, uint64_t address, uint64_t bytes, bool p
 static uint64_t old_keys_bytes(const struct kb_object_layout *at, const uint8_t *head,
 			       uint64_t *usable)
 {
-	uint64_t size = u64(head + at->keys_size);
+	uint64_t size = kb_u64_at(head + at->keys_size);
 	uint64_t index = size <= 0xff ? 1 : size <= 0xffff ? 2 : size <= UINT32_MAX ? 4 : 8;
 
 	if (!size || size & (size - 1) || size >> 40)
@@ -138,7 +131,7 @@ static uint64_t keys_bytes(const struct kb_heap *heap, const uint8_t *head, uint
 	if (size > 40 || index > 43)
 		return 0;
 	/* shared_keys_usable_size(): dk_usable lies before dk_nentries. */
-	*usable = u64(head + at->keys_nentries) + u64(head + at->keys_nentries - 8);
+	*usable = kb_u64_at(head + at->keys_nentries) + kb_u64_at(head + at->keys_nentries - 8);
 	return at->keys_indices + (1ull << index) +
 	       (1ull << size) * 2 / 3 * (head[at->keys_kind] ? 16 : 24);
 }
@@ -157,7 +150,7 @@ static void settle(struct kb_heap *heap, const struct waiting *dict, uint64_t ke
 			total += usable * 8;
 		}
 		/* Tables that several have are nobody's: _PyDict_SizeOf(). */
-		if (u64(head) == 1)
+		if (kb_u64_at(head) == 1)
 			total += bytes;
 	}
 	dict->type->bytes += total - dict->bytes;
