@@ -15,6 +15,7 @@
 #include "base/options.h"
 #include "collect/call_counter.h"
 #include "collect/call_windows.h"
+#include "collect/jit.h"
 #include "collect/chosen.h"
 
 #define DRAIN_MS   1000
@@ -106,11 +107,23 @@ static void on_identified(pid_t pid, uint32_t proc, const struct kb_interpreter 
 	struct kb_proc known;
 	struct kb_error *err = NULL;
 
-	if (kb_programs__get_proc(c->session->programs, pid, &known))
+	if (kb_programs__get_proc(c->session->programs, pid, &known)) {
+		kb_jit__note(c->session, known.image, pid);
 		err = kb_call_probes__attach_process(c->probes, known.image, pid);
+	}
 	if (err)
 		kb_warn("%s", kb_error__text(err));
 	kb_error__destroy(err);
+}
+
+/* One that BPF has set up, and whose first calls were counted already. */
+static void on_new_process(pid_t pid, uint32_t proc, void *context)
+{
+	struct kb_call_counter *c = context;
+	struct kb_proc known;
+
+	if (kb_programs__get_proc(c->session->programs, pid, &known) && known.id == proc)
+		kb_jit__note(c->session, known.image, pid);
 }
 
 static void record(const void *record, size_t size, void *context)
@@ -310,6 +323,7 @@ static struct kb_error *create(struct kb_call_counter *c)
 	identifier = c->session->identifier;
 	kb_identifier__on_image(identifier, kb_call_probes__add_image, c->probes);
 	kb_identifier__also_identified(identifier, on_identified, c);
+	kb_identifier__on_new_process(identifier, on_new_process, c);
 	return NULL;
 }
 

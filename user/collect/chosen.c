@@ -20,6 +20,7 @@
 #include "collect/chosen.h"
 #include "collect/chosen_plan.h"
 #include "collect/cover.h"
+#include "collect/jit.h"
 #include "python/opcode.h"
 #include "symbols/eval_probes.h"
 #include "system/process.h"
@@ -265,41 +266,6 @@ static struct kb_error *watch(struct kb_chosen *chosen, struct process *process,
 
 /* ---------------------------------------------------------------- looking */
 
-#define ENVIRONMENT_MAX (1u << 20) /* read of a process's own */
-
-/* Builds with the JIT use it when PYTHON_JIT is set to anything but 0: Python/pylifecycle.c. */
-static bool switches_jit_on(pid_t pid)
-{
-	char path[64], *entry = NULL;
-	size_t size = 0, used = 0;
-	bool on = false;
-	ssize_t n;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
-	file = fopen(path, "re");
-	while (file && used < ENVIRONMENT_MAX && (n = getdelim(&entry, &size, 0, file)) > 0) {
-		used += (size_t)n;
-		if (!strncmp(entry, "PYTHON_JIT=", 11))
-			on = entry[11] && strcmp(entry + 11, "0");
-	}
-	free(entry);
-	if (file)
-		fclose(file);
-	return on;
-}
-
-static void note_jit(struct kb_chosen *chosen, const struct process *process, uint32_t image)
-{
-	const struct kb_image_info *info = kb_identifier__image(chosen->session->identifier, image);
-
-	if (!info || !info->jit || !switches_jit_on(process->pid))
-		return;
-	kb_warn("process %d runs with Python's JIT: what compiled code calls is not seen",
-		process->pid);
-	kb_profile__ledger_add(chosen->session->profile, KB_L_CHOSEN_JIT, 1);
-}
-
 static struct kb_error *look_for(struct kb_chosen *chosen, struct process *process,
 				 struct kb_remote *remote, uint32_t of, bool late)
 {
@@ -399,7 +365,7 @@ static struct kb_error *look_at_new(struct kb_chosen *chosen, bool late)
 		process = add_process(chosen, tgid, &proc);
 		if (!process)
 			continue;
-		note_jit(chosen, process, proc.image);
+		kb_jit__note(chosen->session, proc.image, process->pid);
 		KB_TRY(look(chosen, process, late));
 	}
 	return NULL;
