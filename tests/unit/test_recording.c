@@ -407,7 +407,7 @@ static void test_versions(void **state)
 	changed = header;
 	changed.major = 2;
 	reseal(&recording, &changed);
-	assert_refused(&recording, "format 2.2, this keelback reads 1.x: use a newer keelback");
+	assert_refused(&recording, "format 2.3, this keelback reads 1.x: use a newer keelback");
 	changed.major = 0;
 	reseal(&recording, &changed);
 	assert_refused(&recording, "format 0.2, this keelback reads 1.x");
