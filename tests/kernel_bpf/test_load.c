@@ -35,9 +35,9 @@ static const struct {
 	{ "on_tick", 240000 },
 	{ "on_switch", 245000 },
 	{ "on_clock_empty", 2 }, /* the yardstick of benchmarks: nothing at all */
-	{ "on_allocate", 200000 },
-	{ "on_allocated", 400000 },
-	{ "on_free", 200000 },
+	{ "on_allocate", 1450 },
+	{ "on_allocated", 126000 },
+	{ "on_free", 2550 },
 	{ "on_interpreter_init", 610 },
 	{ "on_fork", 430 },
 	{ "on_exec", 210 },

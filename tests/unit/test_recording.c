@@ -407,10 +407,10 @@ static void test_versions(void **state)
 	changed = header;
 	changed.major = 2;
 	reseal(&recording, &changed);
-	assert_refused(&recording, "format 2.2, this keelback reads 1.x: use a newer keelback");
+	assert_refused(&recording, "format 2.3, this keelback reads 1.x: use a newer keelback");
 	changed.major = 0;
 	reseal(&recording, &changed);
-	assert_refused(&recording, "format 0.2, this keelback reads 1.x");
+	assert_refused(&recording, "format 0.3, this keelback reads 1.x");
 	changed = header;
 	changed.byte_order = __builtin_bswap32(header.byte_order);
 	reseal(&recording, &changed);

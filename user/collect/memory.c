@@ -24,14 +24,15 @@
 #define EXEC_DELAY_MS 10	 /* dynamic linking takes 1 to 2 ms */
 #define FRAMES_MAX    2048	 /* KB_FRAMES_MAX */
 
-#define PERIOD_NS    KB_NS_PER_SECOND /* of --duty, and how long a rate that is too high pauses */
-#define RATE_LOOK_NS (KB_NS_PER_SECOND / 5) /* over which it is measured */
+#define PERIOD_NS    KB_NS_PER_SECOND	     /* of --duty */
+#define RATE_LOOK_NS (KB_NS_PER_SECOND / 20) /* between looks at how much has happened */
 
 /* When growth is observed, and when not. */
 struct pace {
 	uint64_t period;    /* when the present one began, CLOCK_MONOTONIC, ns */
 	uint64_t looked;    /* at the rate */
 	uint64_t events;    /* as of then */
+	double left;	    /* events that may still come, until more is granted */
 	uint64_t paused;    /* since when, 0: it is observed */
 	uint64_t resume_at; /* not before, where the rate was too high */
 	bool told;
@@ -149,20 +150,30 @@ static void add_events(uint32_t proc, const struct kb_memory_process *process, v
 	*events += process->frees + process->frees_before;
 }
 
-/* Has more happened than may, since the last look? */
-static bool too_fast(struct kb_memory_tracer *t, uint64_t now)
+/*
+ * Have there been more events than may be? So many a second are granted, and a second's worth is
+ * good for a burst. True: until half of it has come together again, *until.
+ */
+static bool too_fast(struct kb_memory_tracer *t, uint64_t now, uint64_t *until)
 {
 	struct pace *pace = &t->pace;
-	uint64_t events = 0, since = now - pace->looked, before = pace->events;
+	double max = t->opts.rate_max, granted;
+	uint64_t events = 0;
 
-	if (since < RATE_LOOK_NS)
+	if (now - pace->looked < RATE_LOOK_NS)
 		return false;
 	kb_error__destroy(
 		kb_memory_programs__each_process(t->session.programs, add_events, &events));
+	granted = pace->looked ? max * (now - pace->looked) / KB_NS_PER_SECOND : max;
+	pace->left = pace->left + granted > max ? max : pace->left + granted;
+	if (events > pace->events)
+		pace->left -= events - pace->events;
 	pace->events = events;
 	pace->looked = now;
-	return events > before &&
-	       (double)(events - before) * KB_NS_PER_SECOND / since > t->opts.rate_max;
+	if (pace->left >= 0)
+		return false;
+	*until = now + (uint64_t)((max / 2 - pace->left) / max * KB_NS_PER_SECOND);
+	return true;
 }
 
 static void set_paused(struct kb_memory_tracer *t, bool paused, uint64_t now)
@@ -175,7 +186,6 @@ static void set_paused(struct kb_memory_tracer *t, bool paused, uint64_t now)
 	if (!paused)
 		t->snapshot.paused_ms += (now - pace->paused) / KB_NS_PER_MS;
 	pace->paused = paused ? now : 0;
-	pace->looked = now;
 	err = kb_memory_processes__pause(t->processes, paused);
 	if (err)
 		kb_warn("%s", kb_error__text(err));
@@ -193,8 +203,7 @@ static int keep_pace(struct kb_memory_tracer *t, int wait_ms)
 		on = PERIOD_NS / 100 * t->opts.duty;
 	if (now - pace->period >= PERIOD_NS)
 		pace->period = now;
-	if (!pace->paused && too_fast(t, now)) {
-		pace->resume_at = now + PERIOD_NS;
+	if (!pace->paused && too_fast(t, now, &pace->resume_at)) {
 		if (!pace->told)
 			kb_warn("more than %u allocations a second: observation pauses now and "
 				"then "
