@@ -94,6 +94,26 @@ child.wait()
 print("shares")
 """
 
+# Two named tasks, one in a gather(), one awaited by a third.
+TASKS = """
+import asyncio, time
+def burn(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+async def worker(ms):
+    while time.process_time() < 6:
+        burn(ms / 1000)
+        await asyncio.sleep(0)
+async def awaits(task):
+    await task
+async def main():
+    loop = asyncio.get_running_loop()
+    direct = loop.create_task(worker(30), name="direct")
+    await asyncio.gather(loop.create_task(awaits(direct), name="awaiter"), loop.create_task(worker(10), name="gathered"))
+asyncio.run(main())
+"""
+
 CASES = []
 
 
@@ -202,6 +222,20 @@ def test_every_configuration_loads():
 def test_launch():
     profile, printed = collapsed_of([PYTHON, script("shares.py", SHARES), SECONDS])
     check_shares(profile, shares_in(printed))
+
+
+@case
+def test_tasks():
+    """asyncio's running tasks, whose walk is the longest that the verifier sees."""
+    profile, _ = collapsed_of([PYTHON, script("tasks.py", TASKS)], "--async", "running")
+    chains = {}
+    for stack, count in profile.stacks:
+        chain = tuple(frame.name for frame in stack if frame.name.startswith("<task"))
+        chains[chain] = chains.get(chain, 0) + count
+    print(f"  {profile.attempted} samples attempted {profile.ledger} {profile.notes}, by task {chains}")
+    direct = chains[("<task Task-1>", "<task awaiter>", "<task direct>")]
+    gathered = chains[("<task Task-1>", "<task gathered>")]
+    assert direct + gathered >= FEWEST / 2 and abs(direct / (direct + gathered) - 0.75) < 0.06, chains
 
 
 @case

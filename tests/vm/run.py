@@ -24,8 +24,8 @@ META_PACKAGE = "linux-image-amd64"
 MEMORY = "1G"
 TIMEOUT = 1500
 # What guest.py, what it imports, and the programs that it runs import.
-MODULES = """ast collections dataclasses encodings io json os pathlib re select signal site subprocess sysconfig tempfile
-threading time tokenize traceback warnings""".split()
+MODULES = """ast asyncio collections dataclasses encodings io json os pathlib re select signal site subprocess sysconfig
+tempfile threading time tokenize traceback warnings""".split()
 DIRECTORIES = ("/proc", "/sys", "/dev", "/tmp", "/run")
 
 INIT = """#!/bin/busybox sh

@@ -138,8 +138,7 @@ void kb_setup__programs(const struct kb_sample_opts *opts, const struct kb_targe
 
 	*programs = (struct kb_programs_opts){
 		.runs = (opts->tick ? KB_RUN_TICK : KB_RUN_CLOCK) |
-			(kb_mode__of_time(opts->mode) ? KB_RUN_WAITS : 0) |
-			(opts->async == KB_ASYNC_RUNNING ? KB_RUN_TASKS : 0),
+			(kb_mode__of_time(opts->mode) ? KB_RUN_WAITS : 0),
 		.data_bytes = DATA_BYTES,
 		.counts_max = counts_max,
 		.config = {

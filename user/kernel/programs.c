@@ -65,10 +65,6 @@ static const struct {
 	{ "call_threads", KB_RUN_CALLS },
 	{ "call_walks", KB_RUN_CALLS },
 	{ "call_places", KB_RUN_CALLS },
-	{ "task_layouts", KB_RUN_TASKS },
-	{ "task_dicts", KB_RUN_TASKS },
-	{ "task_names", KB_RUN_TASKS },
-	{ "task_scratch", KB_RUN_TASKS },
 	{ "first_faults", KB_RUN_FAULTS },
 	{ "senders", KB_RUN_FAULTS },
 	{ "fault_scratch", KB_RUN_FAULTS },
@@ -142,6 +138,19 @@ static struct kb_error *choose_parts(struct bpf_object *object, uint32_t runs)
 	return NULL;
 }
 
+/*
+ * What reads these maps are global functions, which kernels before 6.8 verify although nothing
+ * calls them: without tasks the maps are there all the same, and empty.
+ */
+static struct kb_error *configure_tasks(struct kb_collect_bpf *bpf, uint32_t want)
+{
+	if (!(want & KB_WANT_TASKS) && (bpf_map__set_max_entries(bpf->maps.task_layouts, 1) ||
+					bpf_map__set_max_entries(bpf->maps.task_dicts, 1) ||
+					bpf_map__set_max_entries(bpf->maps.task_names, 1)))
+		return kb_failed("cannot size the BPF maps of tasks");
+	return NULL;
+}
+
 static struct kb_error *configure(struct kb_programs *p, const struct kb_programs_opts *opts)
 {
 	struct kb_collect_bpf *bpf = p->bpf;
@@ -153,6 +162,7 @@ static struct kb_error *configure(struct kb_programs *p, const struct kb_program
 	if (opts->runs & KB_RUN_TICK && !bpf_object__find_program_by_name(bpf->obj, "on_tick"))
 		return kb_unsupported("no tick sampling on this processor: use --rate HZ");
 	KB_TRY(choose_parts(bpf->obj, opts->runs));
+	KB_TRY(configure_tasks(bpf, opts->config.want));
 	if (bpf_map__set_max_entries(bpf->maps.counts_even, opts->counts_max) ||
 	    bpf_map__set_max_entries(bpf->maps.counts_odd, opts->counts_max) ||
 	    bpf_map__set_max_entries(bpf->maps.waits_even, opts->counts_max) ||

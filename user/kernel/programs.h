@@ -35,7 +35,6 @@ enum {
 	KB_RUN_WAITS = 4,	/* kb_programs__attach_switch() */
 	KB_RUN_CALLS = 8,	/* call_programs.h */
 	KB_RUN_CALL_CLOCK = 16, /* likewise, clocked by time on a CPU */
-	KB_RUN_TASKS = 32,	/* asyncio's tasks in stacks: with KB_WANT_TASKS */
 	KB_RUN_FAULTS = 256,	/* processes that die: kernel/faults_programs.h */
 	KB_RUN_HOLD = 512,	/* and are held before: likewise */
 	KB_RUN_CHOSEN = 1024,	/* breakpoints.h */
