@@ -29,9 +29,8 @@ struct audit_args {
 	long tid;
 	const char *output;
 	int format; /* 0: text, 1: jsonl; -1: not given */
-	const char *events[EVENTS_MAX];
+	char *events[EVENTS_MAX];
 	size_t n_events;
-	char *event_lists; /* what they point into */
 	const char *match, *policy;
 	long max_rate;
 	bool summary, stack, only_alerts;
@@ -72,17 +71,19 @@ static const struct argp_option result_options[] = {
 	{},
 };
 
-/* NAME[,NAME...]: each a pointer into a copy. */
+/* NAME[,NAME...]: copies. */
 static struct kb_error *add_events(struct audit_args *args, const char *list)
 {
-	char *copy = strdup(list), *rest = copy, *name;
+	const char *end;
 
-	if (!copy)
-		return kb_error__no_memory();
-	while ((name = strsep(&rest, ","))) {
+	for (; list; list = *end ? end + 1 : NULL) {
+		end = strchrnul(list, ',');
 		if (args->n_events == EVENTS_MAX)
 			return kb_usage("--event: more than %d names", EVENTS_MAX);
-		args->events[args->n_events++] = name;
+		args->events[args->n_events] = strndup(list, (size_t)(end - list));
+		if (!args->events[args->n_events])
+			return kb_error__no_memory();
+		args->n_events++;
 	}
 	return NULL;
 }
@@ -515,6 +516,8 @@ struct kb_error *kb_command__audit(int argc, char **argv, int *status)
 	err = kb_cli__parse(&argp, argc, argv, &args, &args.general, &done);
 	if (!err && !done)
 		err = run_audit(&args, status);
+	for (size_t i = 0; i < args.n_events; i++)
+		free(args.events[i]);
 	kb_target_args__free(&args.target);
 	return err;
 }
