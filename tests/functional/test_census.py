@@ -397,7 +397,7 @@ while True:
 
 @per_python
 def test_leak_is_named(env):
-    """--every: what grows is on top, what comes and goes is not there."""
+    """--every: what grows is on top, what comes and goes is not."""
     target = env.py.popen([env.py.script(LEAK)])
     env.wait_line(target, "ready")
     done = env.keelback("census", "-p", target.pid, "--every", "700ms", "-d", "2.5", "--limit", 6)
@@ -405,7 +405,9 @@ def test_leak_is_named(env):
     assert "the largest objects" in first and len(rounds) >= 2, done.stdout
     rows = [line.split() for line in rounds[-1].splitlines() if re.match(r" +\d.*[+-]", line)]
     grown = {row[-1].split(".")[-1]: [int(cell.replace(",", "")) for cell in row[:-1]] for row in rows}
-    assert "Session" in grown and "Request" not in grown, rounds[-1]
+    assert "Session" in grown, rounds[-1]
+    # One may be alive just then.
+    assert abs(grown.get("Request", [0, 0, 0])[2]) <= 2, rounds[-1]
     objects, since_last, since_start, bytes_last, bytes_start = grown["Session"]
     assert 0 < since_last < since_start < objects and 0 < bytes_last < bytes_start, rounds[-1]
     # The same as JSON: a line for each.
