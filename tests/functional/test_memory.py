@@ -191,6 +191,7 @@ def test_formats(env):
     assert f"In all {figures['current']} bytes in {figures['blocks']} blocks before" in compared
     assert "target.py" not in compared  # nothing has changed
     converted = env.keelback("convert", recording, "-f", "collapsed").stdout.splitlines()
+    assert env.keelback("convert", recording).stdout == env.keelback("memory", "--load", recording).stdout
     assert sum(int(line.rpartition(" ")[2]) for line in converted) == figures["current"]
 
 

@@ -4,6 +4,7 @@
 #include "cli/browser.h"
 #include "cli/calls_view.h"
 #include "cli/command.h"
+#include "cli/memory_view.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/report.h"
@@ -71,7 +72,8 @@ static const char doc[] =
 	"  keelback convert run.kb -o run.html            a flame graph\n"
 	"  keelback convert run.kb --threads -f collapsed | grep worker\n"
 	"  keelback convert calls.kb -o calls.callgrind   recordings of 'keelback calls' have the "
-	"formats of 'keelback stats'\n\n"
+	"formats of 'keelback stats',\n"
+	"                                                 those of 'keelback memory' its own\n\n"
 	"Exit status: 0 done, 1 failed or not a whole recording, 2 wrong usage.";
 
 static const struct argp argp = { .options = options,
@@ -103,21 +105,22 @@ static struct kb_error *write_profile(const struct convert_args *args,
 	return err;
 }
 
-static struct kb_error *convert(const struct convert_args *args, const struct kb_format *format)
+static void warn(const struct convert_args *args, bool incomplete)
 {
-	struct kb_profile *profile, *baseline;
+	if (incomplete && !args->general.quiet)
+		kb_say("warning: '%s' was cut off: this is what it has", args->input);
+}
+
+static struct kb_error *convert_samples(const struct convert_args *args,
+					const struct kb_profile *profile)
+{
+	const struct kb_format *format;
+	struct kb_profile *baseline;
 	struct kb_error *err;
 
-	if (!kb_view_args__to_stdout(&args->view))
-		KB_TRY(kb_output__check(args->view.output));
+	KB_TRY(kb_view_args__format(&args->view, &format));
 	KB_TRY(kb_view_args__load_baseline(&args->view, &baseline));
-	err = kb_profile__load(args->input, args->partial, &profile);
-	if (!err) {
-		if (kb_profile__meta(profile)->incomplete && !args->general.quiet)
-			kb_say("warning: '%s' was cut off: this is what it has", args->input);
-		err = write_profile(args, format, profile, baseline);
-		kb_profile__destroy(profile);
-	}
+	err = write_profile(args, format, profile, baseline);
 	kb_profile__destroy(baseline);
 	return err;
 }
@@ -132,9 +135,11 @@ static struct kb_error *check_output(const struct convert_args *args)
 	return NULL;
 }
 
-/* ---- recordings of call statistics */
+/* ---- recordings of something else than samples */
 
-static struct kb_error *refuse(const struct convert_args *args)
+/* Those that are for samples. */
+static struct kb_error *refuse(const struct convert_args *args, const char *what,
+			       const char *command)
 {
 	const struct kb_view_args *view = &args->view;
 	const char *option = view->sort		? "--sort"
@@ -149,8 +154,8 @@ static struct kb_error *refuse(const struct convert_args *args)
 
 	if (!option)
 		return NULL;
-	return kb_usage("'%s' has call statistics: %s is for samples (see 'keelback stats --help')",
-			args->input, option);
+	return kb_usage("'%s' has %s: %s is for samples (see 'keelback %s --help')", args->input,
+			what, option, command);
 }
 
 static struct kb_error *convert_calls(const struct convert_args *args)
@@ -162,21 +167,55 @@ static struct kb_error *convert_calls(const struct convert_args *args)
 	struct kb_calls *calls;
 	struct kb_error *err;
 
-	KB_TRY(refuse(args));
+	KB_TRY(refuse(args, "call statistics", "stats"));
 	KB_TRY(kb_calls_view_args__format(&view, &format));
 	KB_TRY(check_output(args));
 	KB_TRY(kb_calls__load(args->input, args->partial, &calls));
-	if (kb_calls__meta(calls)->incomplete && !args->general.quiet)
-		kb_say("warning: '%s' was cut off: this is what it has", args->input);
+	warn(args, kb_calls__meta(calls)->incomplete);
 	err = kb_calls_view_args__write(&view, format, calls);
 	kb_calls__destroy(calls);
+	return err;
+}
+
+static struct kb_error *convert_memory(const struct convert_args *args,
+				       const struct kb_profile *profile)
+{
+	struct kb_memory_view_args view = KB_MEMORY_VIEW_ARGS_INIT;
+	const struct kb_format *format;
+
+	view.output = args->view.output;
+	view.format = args->view.format;
+	view.no_summary = args->view.no_summary;
+	KB_TRY(refuse(args, "allocations", "memory"));
+	KB_TRY(kb_memory_view_args__format(&view, &format));
+	return kb_memory_view_args__write(&view, &args->general, format, profile);
+}
+
+static struct kb_error *convert(const struct convert_args *args)
+{
+	const struct kb_format *format;
+	struct kb_profile *profile;
+	struct kb_error *err;
+
+	/* What is right for neither kind need not be read for. */
+	if (args->view.format	? !kb_memory_format__by_name(args->view.format)
+	    : args->view.output ? !kb_memory_format__by_path(args->view.output)
+				: true)
+		KB_TRY(kb_view_args__format(&args->view, &format));
+	KB_TRY(check_output(args));
+	if (!kb_view_args__to_stdout(&args->view))
+		KB_TRY(kb_output__check(args->view.output));
+	KB_TRY(kb_profile__load(args->input, args->partial, &profile));
+	warn(args, kb_profile__meta(profile)->incomplete);
+	err = kb_profile__memory(profile) ? convert_memory(args, profile)
+					  : convert_samples(args, profile);
+	kb_profile__destroy(profile);
 	return err;
 }
 
 struct kb_error *kb_command__convert(int argc, char **argv, int *status)
 {
 	struct convert_args args = { .view = KB_VIEW_ARGS_INIT };
-	const struct kb_format *format;
 	bool done = false;
 
 	KB_TRY(kb_cli__parse(&argp, argc, argv, &args, &args.general, &done));
@@ -185,9 +224,5 @@ struct kb_error *kb_command__convert(int argc, char **argv, int *status)
 	if (!args.input)
 		return kb_usage("no recording given (see 'keelback convert --help')");
 	kb_report__start(&args.general);
-	if (kb_calls__is_recording(args.input))
-		return convert_calls(&args);
-	KB_TRY(kb_view_args__format(&args.view, &format));
-	KB_TRY(check_output(&args));
-	return convert(&args, format);
+	return kb_calls__is_recording(args.input) ? convert_calls(&args) : convert(&args);
 }
