@@ -90,6 +90,16 @@ static __noinline int not_ready(kb_u32 tgid)
 	return 0;
 }
 
+/* The types of C functions, where they are in this process. */
+static __always_inline void rebase(struct kb_call_image *image, kb_u64 bias)
+{
+	image->function_type = kb_proc__rebase(image->function_type, bias);
+	image->method_type = kb_proc__rebase(image->method_type, bias);
+	image->descr_type = kb_proc__rebase(image->descr_type, bias);
+	image->bound_type = kb_proc__rebase(image->bound_type, bias);
+	image->type_type = kb_proc__rebase(image->type_type, bias);
+}
+
 /* The first event of a thread, or of its process, or in this window. NULL: it is none of ours. */
 static __always_inline struct kb_call_thread *begin(void)
 {
@@ -116,9 +126,12 @@ static __always_inline struct kb_call_thread *begin(void)
 	}
 	kb_call__pop_to(t, 0, 0);
 	t->last_frame = 0;
+	t->c.last_frame = 0;
 	t->proc = proc->id;
 	t->layout = proc->layout;
 	t->image = *image;
+	if (config.want & KB_WANT_C_FUNCTIONS)
+		rebase(&t->image, proc->code_type - image->code_type);
 	t->tstate = 0;
 	t->epoch = call_control.epoch;
 	kb_send_thread(proc, bpf_get_current_pid_tgid());
@@ -200,6 +213,7 @@ static __always_inline int enter(struct kb_call_thread *t, const struct kb_layou
 	t->last_frame = frame;
 	t->last_instr = t->instr;
 	t->last_variant = variant;
+	t->c.last_frame = 0;
 	return count(t, layout, now);
 }
 
@@ -240,6 +254,17 @@ static __noinline int leave(struct kb_call_thread *t, kb_u64 frame, kb_u64 now)
 	return 0;
 }
 
+/* The call that began last ends; what is above it may be a C function that it has called. */
+static __always_inline void leave_top(struct kb_call_thread *t, kb_u64 now)
+{
+	struct kb_call_frame *top = kb_call__top(t);
+
+	if (top && config.want & KB_WANT_C_FUNCTIONS && top->frame & KB_CALL_FRAME_C)
+		kb_call__pop_to(t, t->depth - 1, now);
+	if (t->depth)
+		kb_call__pop_to(t, t->depth - 1, now);
+}
+
 /* The frame at a point: in a register if it is known to be, else where the thread state says. */
 static __always_inline kb_u64 frame_at(struct kb_call_thread *t, const struct kb_layout *layout,
 				       kb_u64 cookie)
@@ -249,6 +274,23 @@ static __always_inline kb_u64 frame_at(struct kb_call_thread *t, const struct kb
 	if (place)
 		return KB_SAVED_REGISTER(kb_user_registers(), place - 1);
 	return current_frame(t, layout);
+}
+
+/* A frame calls what may be a C function. */
+static __always_inline void called(struct kb_call_thread *t, const struct kb_layout *layout,
+				   kb_u64 frame, kb_u64 cookie, kb_u64 now)
+{
+	struct kb_call_frame *top;
+
+	if (!kb_call__see_c(t, layout, frame, cookie, now))
+		return;
+	top = kb_call__top(t);
+	if ((!top || top->frame != frame) && !kb_call__pop_to_frame(t, frame, now) &&
+	    !(kb_call__read_frame(t, layout, frame) && kb_call__find_caller(t, layout, now) &&
+	      kb_call__read_code(t) && kb_call__push(t, layout, 0, 0)))
+		unreadable();
+	else
+		kb_call__count_c(t, layout, frame);
 }
 
 static __always_inline void on_point(struct kb_call_thread *t, const struct kb_layout *layout,
@@ -272,8 +314,11 @@ static __always_inline void on_point(struct kb_call_thread *t, const struct kb_l
 		raised(t, layout, now);
 		return;
 	case KB_POINT_LEAVE_TOP:
-		if (t->depth)
-			kb_call__pop_to(t, t->depth - 1, now);
+		leave_top(t, now);
+		return;
+	case KB_POINT_C:
+		if (config.want & KB_WANT_C_FUNCTIONS)
+			called(t, layout, frame_at(t, layout, cookie), cookie, now);
 		return;
 	default:
 		frame = frame_at(t, layout, cookie);

@@ -6,8 +6,8 @@
 #include "python/walk.bpf.h"
 #include "shared/calls.h"
 
-/* Of calls.bpf.c (what probes see) and calls_stack.bpf.c (who calls whom), which defines the maps.
- */
+/* Of calls.bpf.c (what probes see), calls_c.bpf.c (of C functions) and calls_stack.bpf.c (who calls
+ * whom), which defines the maps. */
 #ifdef KB_DEFINE_CALL_MAPS
 #define KB_CALL_MAP
 #else
@@ -42,6 +42,15 @@ KB_CALL_MAP struct {
 	__type(value, kb_u32);
 } free_call_slots SEC(".maps");
 
+/* Numbers of functions. */
+KB_CALL_MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KB_CALL_FUNCTIONS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, kb_u64); /* as kb_call_thread.identity */
+	__type(value, kb_u32);
+} call_functions SEC(".maps");
+
 KB_CALL_MAP struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, KB_CALL_EDGES_MAX);
@@ -68,6 +77,17 @@ struct kb_call_recent {
 #define KB_CALL_RECENT_BITS 6
 #define KB_CALL_RECENT	    (1 << KB_CALL_RECENT_BITS)
 
+/* Only when C functions are counted: calls_c.bpf.c. */
+struct kb_call_c {
+	kb_u64 method;	 /* PyMethodDef of the function at hand; 0: that is Python's */
+	kb_u64 callable; /* its object */
+	kb_u64 instr;	 /* where its caller stands */
+	/* The same of the call that was seen last, before it is counted. */
+	kb_u64 seen, seen_at;
+	/* The last call, and the points that it has passed: a bit for each. */
+	kb_u64 last_frame, last_instr, last_callable, passed;
+};
+
 /*
  * A thread whose calls are counted. Only its own programs touch it: what a program reads of the
  * thread's memory lies here, too, where no other thread's program comes in between.
@@ -91,6 +111,7 @@ struct kb_call_thread {
 	kb_u32 by_c;	 /* C code called it */
 	kb_u32 checks;
 	kb_u32 reserved;
+	struct kb_call_c c;
 	struct kb_call_image image;
 	/* The edges taken last, each in one place: most calls are by an edge that was there before.
 	 */
@@ -121,8 +142,17 @@ static __always_inline struct kb_call_frame *kb_call__top(struct kb_call_thread 
 	return t->depth ? kb_call__at(t, t->depth - 1) : NULL;
 }
 
+/* A number for one more function. */
+static __always_inline kb_u32 kb_call__next_function(void)
+{
+	return __sync_fetch_and_add(&call_control.n_functions, 1) + 1;
+}
+
 /* Takes calls off until `depth` are left. now: 0 where calls are not clocked. */
 int kb_call__pop_to(struct kb_call_thread *t, kb_u32 depth, kb_u64 now);
+
+/* Takes off what lies above a frame that is near the top. 0: it is not there. */
+int kb_call__pop_to_frame(struct kb_call_thread *t, kb_u64 frame, kb_u64 now);
 
 /* Gives the memory of an empty stack back. */
 int kb_call__free(struct kb_call_thread *t);
@@ -142,5 +172,14 @@ int kb_call__find_caller(struct kb_call_thread *t, const struct kb_layout *layou
  * t->failure says why. */
 int kb_call__push(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now,
 		  kb_u32 counted);
+
+/* Where a frame stands; 0: unreadable. */
+kb_u64 kb_call__instr_of(const struct kb_layout *layout, kb_u64 frame);
+
+/* A frame calls something: is it a C function, in a call that has not been counted? */
+int kb_call__see_c(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 frame,
+		   kb_u64 cookie, kb_u64 now);
+/* Counts the call that was seen last, by a frame that is the top of the shadow stack. */
+int kb_call__count_c(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 frame);
 
 #endif

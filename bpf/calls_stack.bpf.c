@@ -22,6 +22,7 @@
 	2048 /* frames in one look at the interpreter's stack: Python's limit is 1,000             \
 	      */
 #define HASH_FACTOR 0x9E3779B97F4A7C15ULL
+#define IDENTITY_C  (1ULL << 63) /* no code object is there */
 
 volatile struct kb_call_control call_control = {};
 
@@ -38,14 +39,6 @@ struct {
 	__type(key, struct edge_key);
 	__type(value, kb_u32);
 } call_edge_numbers SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, KB_CALL_FUNCTIONS_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, kb_u64); /* as edge_key.callee */
-	__type(value, kb_u32);
-} call_functions SEC(".maps");
 
 struct level_key {
 	kb_u32 slot;
@@ -73,6 +66,12 @@ struct {
 	__type(key, kb_u32);
 	__type(value, struct chain);
 } call_chain SEC(".maps");
+
+/* Are C functions counted, too? */
+static __always_inline int with_c(void)
+{
+	return (config.want & KB_WANT_C_FUNCTIONS) != 0;
+}
 
 /* ---------------------------------------------------------------- frames of the target */
 
@@ -109,6 +108,10 @@ __noinline int kb_call__read_code(struct kb_call_thread *t)
 
 	if (!t)
 		return 0;
+	if (with_c() && t->c.method) {
+		t->identity = (t->c.method ^ t->proc ^ IDENTITY_C) * HASH_FACTOR;
+		return 1;
+	}
 	size = t->image.identity_bytes;
 	KB_OPAQUE(size);
 	if (!size || size > KB_IDENTITY_MAX ||
@@ -137,12 +140,11 @@ static __always_inline kb_u32 no_room(struct kb_call_thread *t, kb_u32 reason)
 	return 0;
 }
 
-/* Sends what names the function at hand, once. Returns its number, 0: no room. */
-static __always_inline kb_u32 make_function(struct kb_call_thread *t, struct kb_proc *proc,
-					    const struct kb_layout *layout)
+/* Sends what names the Python function at hand, once. Returns its number, 0: no room. */
+static __always_inline kb_u32 send_python(struct kb_call_thread *t, struct kb_proc *proc,
+					  const struct kb_layout *layout)
 {
 	struct kb_data_call_function *record;
-	kb_u64 key = t->identity;
 	kb_u32 number;
 	int seen;
 
@@ -155,7 +157,7 @@ static __always_inline kb_u32 make_function(struct kb_call_thread *t, struct kb_
 	record = seen == KB_CODE_OK ? bpf_ringbuf_reserve(&data, sizeof(*record), 0) : NULL;
 	if (!record)
 		return no_room(t, KB_L_CALLS_FULL);
-	number = __sync_fetch_and_add(&call_control.n_functions, 1) + 1;
+	number = kb_call__next_function();
 	record->kind = KB_DATA_CALL_FUNCTION;
 	record->proc = proc->id;
 	record->function = number;
@@ -163,7 +165,20 @@ static __always_inline kb_u32 make_function(struct kb_call_thread *t, struct kb_
 	record->address = t->code;
 	record->name[0] = record->owner[0] = 0;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
-	if (bpf_map_update_elem(&call_functions, &key, &number, BPF_ANY))
+	return number;
+}
+
+static __always_inline kb_u32 make_function(struct kb_call_thread *t, struct kb_proc *proc,
+					    const struct kb_layout *layout)
+{
+	kb_u64 key = t->identity;
+	kb_u32 number;
+
+	/* A C function's was sent when it was seen. */
+	if (with_c() && t->c.method)
+		return no_room(t, KB_L_CALLS_UNREADABLE);
+	number = send_python(t, proc, layout);
+	if (number && bpf_map_update_elem(&call_functions, &key, &number, BPF_ANY))
 		return no_room(t, KB_L_CALLS_FULL);
 	return number;
 }
@@ -310,7 +325,7 @@ __noinline int kb_call__push(struct kb_call_thread *t, const struct kb_layout *l
 	top->start = now;
 	top->children = 0;
 	top->overhead = 0;
-	top->instr = 0;
+	top->instr = with_c() ? t->c.instr : 0;
 	return 1;
 }
 
@@ -335,6 +350,12 @@ static __always_inline void pop(struct kb_call_thread *t, kb_u64 now)
 	level = bpf_map_lookup_elem(&call_levels, &index);
 	if (level && *level)
 		--*level;
+	caller = kb_call__top(t);
+	/* What a C function called is its caller's to subtract: it is not clocked itself. */
+	if (with_c() && now && caller && top->frame & KB_CALL_FRAME_C) {
+		caller->children += top->children;
+		caller->overhead += top->overhead;
+	}
 	if (!now || !top->start)
 		return;
 	spent = top->overhead;
@@ -346,7 +367,6 @@ static __always_inline void pop(struct kb_call_thread *t, kb_u64 now)
 		edge->total_ns += total;
 	if (!edge->live)
 		edge->edge_total_ns += total;
-	caller = kb_call__top(t);
 	if (caller) {
 		caller->children += total;
 		caller->overhead += spent;
@@ -406,12 +426,14 @@ __noinline int kb_call__free(struct kb_call_thread *t)
 
 /* ---------------------------------------------------------------- the caller */
 
-/* Takes off what lies above a frame that is near the top. False: it is not there. */
-static __noinline int pop_to_frame(struct kb_call_thread *t, kb_u64 frame, kb_u64 now)
+__noinline int kb_call__pop_to_frame(struct kb_call_thread *t, kb_u64 frame, kb_u64 now)
 {
 	struct kb_call_frame *at;
-	kb_u32 depth = t->depth;
+	kb_u32 depth;
 
+	if (!t)
+		return 0;
+	depth = t->depth;
 	for (int i = 0; i < NEAR_CALLS; i++) {
 		if (depth <= i)
 			return 0;
@@ -424,13 +446,42 @@ static __noinline int pop_to_frame(struct kb_call_thread *t, kb_u64 frame, kb_u6
 	return 0;
 }
 
+__noinline kb_u64 kb_call__instr_of(const struct kb_layout *layout, kb_u64 frame)
+{
+	kb_u64 instr = 0;
+
+	if (!layout || kb_read_user(&instr, layout->lasti_kind == KB_LASTI_POINTER ? 8 : 4,
+				    frame + layout->frame_instr))
+		return 0;
+	return instr;
+}
+
+/*
+ * Takes off what lies above the frame that called the one at hand: up to the C function that it
+ * called, when that called on. False: it is not near.
+ */
+static __noinline int pop_to_caller(struct kb_call_thread *t, const struct kb_layout *layout,
+				    kb_u64 frame, kb_u64 now)
+{
+	struct kb_call_frame *top;
+
+	if (with_c() && t->by_c && kb_call__pop_to_frame(t, frame | KB_CALL_FRAME_C, now)) {
+		top = kb_call__top(t);
+		if (top && top->instr == kb_call__instr_of(layout, frame))
+			return 1;
+	}
+	return kb_call__pop_to_frame(t, frame, now);
+}
+
 struct chaining {
 	struct kb_call_thread *t;
 	struct chain *chain;
 	const struct kb_layout *layout;
 	kb_u64 frame;
 	kb_u32 matched; /* frames from the root that are on the shadow stack as well */
+	kb_u32 depth;	/* and how much of that they are: C functions lie between */
 	kb_u32 failed;
+	kb_u32 reserved;
 };
 
 /* Does the frame that was read last stand for no function? C code's, and 3.12's between a class and
@@ -476,12 +527,15 @@ static long match_step(kb_u64 index, struct chaining *c)
 {
 	struct kb_call_frame *at;
 
-	if (index >= c->chain->n || index >= c->t->depth)
+	if (c->matched >= c->chain->n || index >= c->t->depth)
 		return 1;
 	at = kb_call__at(c->t, index);
-	if (!at || at->frame != from_root(c->chain, index))
+	if (with_c() && at && at->frame & KB_CALL_FRAME_C)
+		return 0;
+	if (!at || at->frame != from_root(c->chain, c->matched))
 		return 1;
-	c->matched = index + 1;
+	c->matched++;
+	c->depth = index + 1;
 	return 0;
 }
 
@@ -513,8 +567,8 @@ static __always_inline int resync(struct kb_call_thread *t, const struct kb_layo
 	kb_count(KB_L_CALLS_RESYNCED, 1);
 	c.chain->n = 0;
 	bpf_loop(4 * CHAIN_MAX, chain_step, &c, 0);
-	bpf_loop(CHAIN_MAX, match_step, &c, 0);
-	kb_call__pop_to(t, c.matched, now);
+	bpf_loop(2 * CHAIN_MAX, match_step, &c, 0);
+	kb_call__pop_to(t, c.depth, now);
 	bpf_loop(CHAIN_MAX, refill_step, &c, 0);
 	if (!kb_call__read_frame(t, layout, frame))
 		return 0;
@@ -556,6 +610,18 @@ static __always_inline int may_be_no_function(struct kb_call_thread *t, kb_u64 p
 
 #define NO_FUNCTIONS_MAX 3 /* in a row: C code's, and a class's */
 
+/* Did C code call the frame that was read last? 3.12 and later have a frame between that says so.
+ */
+static __always_inline int is_by_c(struct kb_call_thread *t, const struct kb_layout *layout)
+{
+	kb_u64 entry = layout->frame_is_entry;
+
+	if (layout->skip_owner)
+		return 0;
+	KB_OPAQUE(entry);
+	return layout->frame_is_entry == KB_NO_OFFSET || t->head[entry & (KB_FRAME_SPAN - 1)];
+}
+
 __noinline int kb_call__find_caller(struct kb_call_thread *t, const struct kb_layout *layout,
 				    kb_u64 now)
 {
@@ -565,19 +631,19 @@ __noinline int kb_call__find_caller(struct kb_call_thread *t, const struct kb_la
 	if (!t || !layout)
 		return 0;
 	previous = t->previous;
-	t->by_c = 0;
+	t->by_c = with_c() && is_by_c(t, layout);
 	if (previous && may_be_no_function(t, previous))
 		behind(t, layout, &previous);
 	top = kb_call__top(t);
 	if (top && top->frame == previous)
 		return 1;
-	if (previous && pop_to_frame(t, previous, now))
+	if (previous && pop_to_caller(t, layout, previous, now))
 		return 1;
 	/* Frames that stand for no function: the caller is behind them. */
 	for (int i = 0; i < NO_FUNCTIONS_MAX && previous; i++) {
 		if (!behind(t, layout, &previous))
 			break;
-		if (previous && pop_to_frame(t, previous, now))
+		if (previous && pop_to_caller(t, layout, previous, now))
 			return 1;
 	}
 	if (!previous) {

@@ -57,6 +57,10 @@ static const struct argp_option options[] = {
 	{ "rate", 'r', "HZ", 0, "Samples per second and thread for --time sampled (default: 1000)",
 	  0 },
 	{ "tid", 't', "TID", 0, "Only this thread, by host TID", 0 },
+	{ "builtins", KEY_BUILTINS, NULL, 0,
+	  "C functions and methods, too, as cProfile names them. Their calls cost as much as "
+	  "Python's; their time is part of their callers'",
+	  0 },
 	{ "function", KEY_FUNCTION, "MODULE:NAME|FILE:LINE", 0,
 	  "Only this function, such as __main__:work or json.decoder:JSONDecoder.decode, or this "
 	  "line, at a hardware breakpoint: every call, who called, and how long it took; nothing "

@@ -18,6 +18,7 @@ struct finder {
 	const struct kb_elf_file *elf;
 	unsigned int minor;
 	uint16_t tstate_frame; /* offset in a thread state */
+	uint16_t frame_instr;  /* and in a frame */
 	struct kb_eh_frame *frames;
 	struct kb_code_map map; /* of the loop */
 	uint64_t code_bytes;	/* in it */
@@ -417,33 +418,91 @@ static void find_registers(struct finder *finder)
 
 #define VOTES_MIN 16 /* of some 230 instructions */
 
+struct votes {
+	unsigned int of[16], all;
+};
+
+static void vote(struct votes *votes, int number)
+{
+	if (number < 0 || number >= 16)
+		return;
+	votes->of[number]++;
+	votes->all++;
+}
+
+/* The register that nearly all are for. */
+static int8_t elected(const struct votes *votes)
+{
+	int best = 0;
+
+	for (int i = 1; i < 16; i++)
+		if (votes->of[i] > votes->of[best])
+			best = i;
+	return votes->of[best] >= VOTES_MIN && votes->of[best] * 8 >= votes->all * 7
+		       ? (int8_t)best
+		       : KB_REGISTER_NONE;
+}
+
 /*
  * Every jump to an instruction's code may come from every other, so the loop has its variables in
  * the same places wherever such code begins. Many of them first store where they are in the
- * frame: the register that they do it by has the frame. Other stores at that offset are few.
+ * frame: the register that they do it by has the frame, and the one that they store has where they
+ * are. Other stores at that offset are few.
  */
-static void find_frame(struct finder *finder, unsigned int instr_offset)
+static void find_frame(struct finder *finder)
 {
 	struct kb_eval_probes *out = finder->out;
-	unsigned int votes[16] = {}, all = 0;
-	int best = 0;
+	struct votes frames = {}, instrs = {};
 
 	for (unsigned int i = 0; i < KB_OPCODES; i++) {
-		int number;
+		struct kb_code_store store;
 
 		if (out->targets.target[i] == out->targets.unknown)
 			continue;
-		number = kb_code__stores_at(finder->elf, out->targets.target[i], instr_offset);
-		if (number < 0 || number >= 16)
-			continue;
-		votes[number]++;
-		all++;
+		store = kb_code__store_at(finder->elf, out->targets.target[i], finder->frame_instr);
+		vote(&frames, store.base);
+		vote(&instrs, store.value);
 	}
-	for (int i = 1; i < 16; i++)
-		if (votes[i] > votes[best])
-			best = i;
-	if (votes[best] >= VOTES_MIN && votes[best] * 8 >= all * 7)
-		out->frame = (int8_t)best;
+	out->frame = elected(&frames);
+	out->instr = elected(&instrs);
+}
+
+/* The frame has where its call stands: up to 3.10 always, else when the code before the probe has
+ * stored it. */
+static bool is_instr_stored(const struct finder *finder, const struct kb_eval_probe *probe)
+{
+	struct kb_code_store store;
+
+	if (finder->minor < 11)
+		return true;
+	store = kb_code__store_at(finder->elf, finder->out->targets.target[probe->opcode],
+				  finder->frame_instr);
+	return store.base != KB_REGISTER_NONE && store.base == finder->out->frame &&
+	       store.address < probe->at.address &&
+	       probe->at.address - store.address < HANDLER_BYTES_MAX;
+}
+
+/* One that knows where the call stands, from the frame or from the register. */
+static struct kb_eval_probe *add_c_call(struct finder *finder, const char *name,
+					kb_register_set intact)
+{
+	struct kb_eval_probes *out = finder->out;
+	uint32_t before = out->n;
+	struct kb_eval_probe *probe = add_handler(finder, KB_EVAL_C_CALL, name, intact);
+	kb_register_set instr;
+
+	if (!probe || is_instr_stored(finder, probe)) {
+		if (probe)
+			probe->instr_stored = true;
+		return probe;
+	}
+	instr = out->instr == KB_REGISTER_NONE ? 0 : KB_REGISTER_BIT(out->instr);
+	if (instr && !(probe->at.written & instr))
+		return probe;
+	out->n = before;
+	if (!instr)
+		out->c_calls_missing = "where its instructions stand was not found";
+	return instr ? add_handler(finder, KB_EVAL_C_CALL, name, intact | instr) : NULL;
 }
 
 static void add_c_calls(struct finder *finder)
@@ -463,8 +522,7 @@ static void add_c_calls(struct finder *finder)
 		if (finder->minor >= stacks[i].first)
 			of = stacks[i].of;
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		struct kb_eval_probe *probe =
-			add_handler(finder, KB_EVAL_C_CALL, calls[i].name, intact);
+		struct kb_eval_probe *probe = add_c_call(finder, calls[i].name, intact);
 
 		if (probe)
 			probe->callable = of[calls[i].form];
@@ -491,7 +549,7 @@ static struct kb_error *find(struct finder *finder, const struct kb_image_info *
 		find_registers(finder);
 	if (finder->minor >= 11) {
 		KB_TRY(add_instructions(finder));
-		find_frame(finder, image->layout.frame_instr);
+		find_frame(finder);
 	} else {
 		kb_elf_file__symbol(finder->elf, EVAL, &eval);
 		KB_TRY(add_function(finder, KB_EVAL_ENTRY, eval.address,
@@ -508,10 +566,12 @@ struct kb_error *kb_eval_probes__find(const struct kb_elf_file *elf,
 {
 	struct kb_eval_probes out = { .stack_pointer = KB_REGISTER_NONE,
 				      .oparg.number = KB_REGISTER_NONE,
-				      .frame = KB_REGISTER_NONE };
+				      .frame = KB_REGISTER_NONE,
+				      .instr = KB_REGISTER_NONE };
 	struct finder finder = { .elf = elf,
 				 .minor = image->version_hex >> 16 & 0xff,
 				 .tstate_frame = image->layout.tstate_frame,
+				 .frame_instr = image->layout.frame_instr,
 				 .out = &out };
 	struct kb_error *err;
 	uint32_t fp;

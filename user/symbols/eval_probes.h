@@ -59,6 +59,8 @@ struct kb_eval_probe {
 	int8_t frame_register; /* DWARF's number */
 	int16_t opcode;	       /* whose code it is in; -1: none's */
 	struct kb_eval_callable callable;
+	bool instr_stored; /* at a KB_EVAL_C_CALL the frame has where the call stands; else the
+			      register `instr` has */
 };
 
 /* 3.15 has 27. */
@@ -82,6 +84,8 @@ struct kb_eval_probes {
 	 * it.
 	 */
 	int8_t frame;
+	/* 3.11+: likewise the address of the instruction. */
+	int8_t instr;
 	bool has_targets; /* the table was needed, or found anyway */
 	struct kb_opcode_targets targets;
 	/* The instructions' code are functions that call one another (3.14 and later, some
