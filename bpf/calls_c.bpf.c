@@ -10,9 +10,10 @@
  * stands. Nothing is seen of its end. But what C code called while the caller stands at that
  * instruction was called by this function; anything else that happens shows that it has ended.
  *
- * One call may pass through the code of several instructions: one that is specialized is executed
- * again as what it has become, one that does not fit goes on as the general one. So events in a row
- * of the same frame, instruction and callable, each in the code of another opcode, are one call.
+ * One call may pass through the code of several instructions: specialized code that does not fit
+ * goes on as the general one. So events in a row of the same frame, instruction and callable, each
+ * in the code of another opcode, are one call. And a general instruction whose counter has run
+ * out (3.11 and later) is executed again, as what it was specialized to, which may be itself.
  */
 #include "calls.bpf.h"
 #include "python/string.bpf.h"
@@ -33,13 +34,15 @@
 #define TYPE_METHODS	232
 #define TYPE_MRO	344
 #define TUPLE_SIZE	16
-#define TUPLE_ITEMS	24
+#define TUPLE_ITEMS	24 /* 3.14 has the hash before them */
+#define TUPLE_ITEMS_14	32
 #define METHOD_BYTES	32 /* PyMethodDef, ml_name first */
 
 #define FLAG_STR	 (1u << 28) /* Py_TPFLAGS_UNICODE_SUBCLASS */
 #define MRO_MAX		 64	    /* the deepest of the standard library has 11 */
 #define TYPE_METHODS_MAX 512	    /* str has 80 */
 
+#define UNIT_BYTES    2
 #define PRECALL_BYTES 4 /* with its cache: Include/internal/pycore_opcode.h of 3.11 */
 
 enum callable { CALLABLE_UNREADABLE, CALLABLE_OTHER, CALLABLE_C };
@@ -122,24 +125,36 @@ static __noinline int look_at(struct kb_call_thread *t, kb_u64 callable)
 	return method ? CALLABLE_C : CALLABLE_UNREADABLE;
 }
 
-/* See above. */
-static __always_inline int is_same_call(struct kb_call_thread *t, kb_u64 frame, kb_u64 cookie)
+/* Is the instruction executed again instead of calling? */
+static __always_inline int is_specialized(struct kb_call_thread *t, kb_u64 cookie)
 {
-	kb_u64 instr = t->c.seen_at;
-	kb_u64 opcode = 1ULL << (KB_POINT_VARIANT(cookie) & 63);
+	kb_u16 counter;
+
+	return cookie & KB_POINT_SPECIALIZES &&
+	       !kb_read_user(&counter, sizeof(counter), t->c.seen_at + UNIT_BYTES) &&
+	       counter < t->image.counter_out;
+}
+
+/* Is the call that is seen one that was counted, or will be? See above. */
+static __always_inline int is_repeated(struct kb_call_thread *t, kb_u64 frame, kb_u64 cookie)
+{
+	kb_u64 instr = t->c.seen_at, opcode = 1ULL << (KB_POINT_VARIANT(cookie) & 63);
+	int same, again = is_specialized(t, cookie);
 
 	if (KB_POINT_SHAPE(cookie) & KB_CALLABLE_PRECALL)
 		instr += PRECALL_BYTES;
-	if (frame == t->c.last_frame && instr == t->c.last_instr &&
-	    t->c.callable == t->c.last_callable && !(t->c.passed & opcode)) {
-		t->c.passed |= opcode;
+	same = frame == t->c.last_frame && instr == t->c.last_instr &&
+	       t->c.callable == t->c.last_callable && !(t->c.passed & opcode);
+	if (same) {
+		/* Whatever comes next belongs to it when it is executed again. */
+		t->c.passed = again ? 0 : t->c.passed | opcode;
 		return 1;
 	}
-	t->c.last_frame = frame;
+	t->c.last_frame = again ? 0 : frame;
 	t->c.last_instr = instr;
 	t->c.last_callable = t->c.callable;
 	t->c.passed = opcode;
-	return 0;
+	return again;
 }
 
 __noinline int kb_call__see_c(struct kb_call_thread *t, const struct kb_layout *layout,
@@ -166,7 +181,7 @@ __noinline int kb_call__see_c(struct kb_call_thread *t, const struct kb_layout *
 	t->c.seen_at = KB_POINT_SHAPE(cookie) & KB_CALLABLE_INSTR
 			       ? register_at(t->image.instr)
 			       : kb_call__instr_of(layout, frame);
-	if (is_same_call(t, frame, cookie)) {
+	if (is_repeated(t, frame, cookie)) {
 		kb_count(KB_L_CALLS_REPEATED, 1);
 		return 0;
 	}
@@ -176,9 +191,9 @@ __noinline int kb_call__see_c(struct kb_call_thread *t, const struct kb_layout *
 /* ---------------------------------------------------------------- names */
 
 struct searching {
-	kb_u64 method, mro, n;
-	kb_u64 methods, index; /* the method would be that one of these */
-	kb_u64 found;	       /* the type */
+	kb_u64 method, items, n; /* of the MRO */
+	kb_u64 methods, index;	 /* the method would be that one of these */
+	kb_u64 found;		 /* the type */
 };
 
 /* Does the list of methods go so far? */
@@ -197,7 +212,7 @@ static long search_step(kb_u64 i, struct searching *s)
 {
 	kb_u64 type = 0, offset;
 
-	if (i >= s->n || kb_read_user(&type, 8, s->mro + TUPLE_ITEMS + 8 * i) ||
+	if (i >= s->n || kb_read_user(&type, 8, s->items + 8 * i) ||
 	    kb_read_user(&s->methods, 8, type + TYPE_METHODS))
 		return 1;
 	offset = s->method - s->methods;
@@ -214,13 +229,15 @@ static long search_step(kb_u64 i, struct searching *s)
  * The type, or base of it, that defines the method: cProfile looks it up by its name, which finds
  * the same unless a subclass has redefined it. 0: none does.
  */
-static __noinline kb_u64 find_owner(kb_u64 type, kb_u64 method)
+static __noinline kb_u64 find_owner(const struct kb_layout *layout, kb_u64 type, kb_u64 method)
 {
 	struct searching s = { .method = method };
+	kb_u64 mro = 0;
 
-	if (kb_read_user(&s.mro, 8, type + TYPE_MRO) || !s.mro ||
-	    kb_read_user(&s.n, 8, s.mro + TUPLE_SIZE))
+	if (kb_read_user(&mro, 8, type + TYPE_MRO) || !mro ||
+	    kb_read_user(&s.n, 8, mro + TUPLE_SIZE))
 		return 0;
+	s.items = mro + (layout->version_minor >= 14 ? TUPLE_ITEMS_14 : TUPLE_ITEMS);
 	bpf_loop(MRO_MAX, search_step, &s, 0);
 	return s.found;
 }
@@ -270,7 +287,7 @@ static __noinline int describe(struct kb_call_thread *t, const struct kb_layout 
 	if (word(t, OBJECT_TYPE) == t->image.descr_type)
 		type = word(t, DESCR_TYPE);
 	else if (self && !kb_read_user(&type, 8, self + 8 * OBJECT_TYPE))
-		type = find_owner(type, t->c.method);
+		type = find_owner(layout, type, t->c.method);
 	record->is_c = type ? KB_C_METHOD : self ? KB_C_BOUND : KB_C_UNBOUND;
 	if (type)
 		copy_type_name(record->owner, type);

@@ -25,6 +25,7 @@ enum kb_call_point {
 /* The second byte tells probes with the same meaning apart; the third is enum kb_call_shape. */
 #define KB_POINT_COOKIE(point, variant, shape)                                                     \
 	((kb_u64)(shape) << 16 | (kb_u64)(variant) << 8 | (point))
+#define KB_POINT_SPECIALIZES	     (1ull << 32) /* the instruction, when its counter has run out */
 #define KB_POINT_IN_REGISTER(number) ((kb_u64)((number) + 1) << 24)
 /*
  * At KB_POINT_C the third byte says where the callable lies: (base + oparg * scale + (oparg &
@@ -34,8 +35,9 @@ enum kb_call_point {
 #define KB_CALLABLE_SCALE   8u
 #define KB_CALLABLE_MASK    16u
 #define KB_CALLABLE_IF_NULL 32u /* if_null is 1 then, else there is none */
-#define KB_CALLABLE_INSTR   64u /* the instruction is in a register, the frame does not have it yet \
-				 */
+#define KB_CALLABLE_INSTR                                                                          \
+	64u /* the instruction is in a register, the frame does not have it yet                    \
+	     */
 #define KB_CALLABLE_PRECALL	 128u /* 3.11: a PRECALL, which the CALL lies behind */
 #define KB_POINT_OF(cookie)	 ((kb_u32)(cookie)&0xff)
 #define KB_POINT_VARIANT(cookie) ((kb_u32)((cookie) >> 8) & 0xff)
@@ -65,12 +67,13 @@ struct kb_call_image {
 	kb_u64 bound_type;    /* PyMethod_Type, 3.14+: what it is bound to is called */
 	kb_u64 type_type;     /* PyType_Type */
 	kb_s32 oparg_at;      /* displacement when oparg is in memory, … */
-	kb_u8 oparg_base; /* … 1 + DWARF's number of the register that has it or its address */
 	kb_u8 oparg_memory;
+	kb_u8 oparg_base;    /* … 1 + DWARF's number of the register that has it or its address */
 	kb_u8 stack_pointer; /* likewise the loop's; */
 	kb_u8 instr;	     /* likewise the instruction's address; 0: none */
+	kb_u64 counter_out;  /* 3.11+: below this a counter has run out */
 };
-KB_ASSERT_SIZE(struct kb_call_image, 96);
+KB_ASSERT_SIZE(struct kb_call_image, 104);
 #define KB_IDENTITY_MAX 96
 
 /* Where samples are set aside, as linked: the place of a probe, and where it returns to. */

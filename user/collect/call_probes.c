@@ -157,6 +157,19 @@ static void set_thrown(uint64_t *set, unsigned minor)
 
 #define RESUME_AT_GENERATOR_START 4 /* 3.15: Include/internal/pycore_opcode_utils.h */
 
+/*
+ * Below what a counter of specialization has run out. From 3.12 on its low bits are the backoff, of
+ * which 3.14 and later take the largest as "never" (backoff_counter_triggers() in
+ * Include/internal/pycore_backoff.h).
+ */
+static unsigned counter_out(unsigned minor)
+{
+	static const unsigned by_minor[] = { [11] = 1, 16, 16, 15, 7 };
+	const unsigned n = sizeof(by_minor) / sizeof(*by_minor);
+
+	return by_minor[minor < n ? minor : n - 1];
+}
+
 /* What is a C function's, and where the loop has what it calls. */
 static struct kb_error *describe_c(const struct kb_elf_file *elf, unsigned minor,
 				   const struct kb_eval_probes *found, struct kb_call_image *call)
@@ -186,6 +199,7 @@ static struct kb_error *describe_c(const struct kb_elf_file *elf, unsigned minor
 	call->oparg_base = 1 + found->oparg.number;
 	call->oparg_memory = found->oparg.memory;
 	call->oparg_at = found->oparg.displacement;
+	call->counter_out = counter_out(minor);
 	if (found->instr != KB_REGISTER_NONE)
 		call->instr = 1 + found->instr;
 	return NULL;
@@ -269,6 +283,8 @@ static struct kb_error *find_in(struct kb_call_probes *probes, const struct kb_e
 		if (!cookie)
 			continue;
 		cookie |= register_of(&found, &found.probes[i]);
+		if (found.probes[i].specializes)
+			cookie |= KB_POINT_SPECIALIZES;
 		file->cookies[file->n] = cookie;
 		file->offsets[file->n++] = found.probes[i].at.offset;
 		KB_TRY(set_aside(probes, file->image, &found.probes[i].at));

@@ -334,18 +334,19 @@ enum call_form { FORM_CALL, FORM_METHOD, FORM_KEYWORDS, FORM_EX, N_FORMS };
 static const struct {
 	const char *name;
 	enum call_form form;
+	unsigned int specializes; /* itself, from this version on */
 } calls[] = {
 	{ "CALL_FUNCTION", FORM_CALL },
 	{ "CALL_METHOD", FORM_METHOD },
 	{ "CALL_FUNCTION_KW", FORM_KEYWORDS },
-	{ "CALL_FUNCTION_EX", FORM_EX },
+	{ "CALL_FUNCTION_EX", FORM_EX, 15 },
 	{ "INSTRUMENTED_CALL_FUNCTION_EX", FORM_EX },
 	{ "CALL_EX_NON_PY_GENERAL", FORM_EX },
-	{ "CALL", FORM_CALL },
-	{ "CALL_ADAPTIVE", FORM_CALL },
+	{ "CALL", FORM_CALL, 12 },
+	{ "CALL_ADAPTIVE", FORM_CALL, 11 },
 	{ "INSTRUMENTED_CALL", FORM_CALL },
 	{ "CALL_NON_PY_GENERAL", FORM_CALL },
-	{ "CALL_KW", FORM_KEYWORDS },
+	{ "CALL_KW", FORM_KEYWORDS, 14 },
 	{ "CALL_KW_NON_PY", FORM_KEYWORDS },
 	{ "INSTRUMENTED_CALL_KW", FORM_KEYWORDS },
 	{ "PRECALL_NO_KW_BUILTIN_O", FORM_CALL },
@@ -524,8 +525,10 @@ static void add_c_calls(struct finder *finder)
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		struct kb_eval_probe *probe = add_c_call(finder, calls[i].name, intact);
 
-		if (probe)
-			probe->callable = of[calls[i].form];
+		if (!probe)
+			continue;
+		probe->callable = of[calls[i].form];
+		probe->specializes = calls[i].specializes && finder->minor >= calls[i].specializes;
 	}
 }
 
