@@ -130,7 +130,7 @@ static __always_inline struct kb_call_thread *begin(void)
 	t->proc = proc->id;
 	t->layout = proc->layout;
 	t->image = *image;
-	if (config.want & KB_WANT_C_FUNCTIONS)
+	if (kb_call__with_c())
 		rebase(&t->image, proc->code_type - image->code_type);
 	t->tstate = 0;
 	t->epoch = call_control.epoch;
@@ -259,7 +259,7 @@ static __always_inline void leave_top(struct kb_call_thread *t, kb_u64 now)
 {
 	struct kb_call_frame *top = kb_call__top(t);
 
-	if (top && config.want & KB_WANT_C_FUNCTIONS && top->frame & KB_CALL_FRAME_C)
+	if (top && kb_call__with_c() && top->frame & KB_CALL_FRAME_C)
 		kb_call__pop_to(t, t->depth - 1, now);
 	if (t->depth)
 		kb_call__pop_to(t, t->depth - 1, now);
@@ -317,7 +317,7 @@ static __always_inline void on_point(struct kb_call_thread *t, const struct kb_l
 		leave_top(t, now);
 		return;
 	case KB_POINT_C:
-		if (config.want & KB_WANT_C_FUNCTIONS)
+		if (kb_call__with_c())
 			called(t, layout, frame_at(t, layout, cookie), cookie, now);
 		return;
 	default:

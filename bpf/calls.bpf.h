@@ -6,8 +6,10 @@
 #include "python/walk.bpf.h"
 #include "shared/calls.h"
 
-/* Of calls.bpf.c (what probes see), calls_c.bpf.c (of C functions) and calls_stack.bpf.c (who calls
- * whom), which defines the maps. */
+/*
+ * Of calls.bpf.c (what probes see), calls_c.bpf.c (of C functions), calls_caller.bpf.c (who calls
+ * whom) and calls_stack.bpf.c (the shadow stack), which defines the maps.
+ */
 #ifdef KB_DEFINE_CALL_MAPS
 #define KB_CALL_MAP
 #else
@@ -140,6 +142,12 @@ static __always_inline struct kb_call_frame *kb_call__at(struct kb_call_thread *
 static __always_inline struct kb_call_frame *kb_call__top(struct kb_call_thread *t)
 {
 	return t->depth ? kb_call__at(t, t->depth - 1) : NULL;
+}
+
+/* Are C functions counted, too? */
+static __always_inline int kb_call__with_c(void)
+{
+	return (config.want & KB_WANT_C_FUNCTIONS) != 0;
 }
 
 /* A number for one more function. */

@@ -47,11 +47,6 @@
 
 enum callable { CALLABLE_UNREADABLE, CALLABLE_OTHER, CALLABLE_C };
 
-static __always_inline int wanted(void)
-{
-	return (config.want & KB_WANT_C_FUNCTIONS) != 0;
-}
-
 static __always_inline kb_u64 word(struct kb_call_thread *t, kb_u32 index)
 {
 	return ((kb_u64 *)t->object)[index];
@@ -160,9 +155,10 @@ static __always_inline int is_repeated(struct kb_call_thread *t, kb_u64 frame, k
 __noinline int kb_call__see_c(struct kb_call_thread *t, const struct kb_layout *layout,
 			      kb_u64 frame, kb_u64 cookie, kb_u64 now)
 {
+	struct kb_call_frame *top;
 	int is;
 
-	if (!wanted() || !t || !layout)
+	if (!kb_call__with_c() || !t || !layout)
 		return 0;
 	is = frame ? look_at(t, read_callable(t, cookie)) : CALLABLE_UNREADABLE;
 	if (is == CALLABLE_UNREADABLE) {
@@ -170,11 +166,12 @@ __noinline int kb_call__see_c(struct kb_call_thread *t, const struct kb_layout *
 		kb_count(KB_L_CALLS_UNREADABLE, 1);
 		return 0;
 	}
+	top = kb_call__top(t);
+	if (top && top->frame != (frame | KB_CALL_FRAME_C))
+		top = NULL;
 	if (is == CALLABLE_OTHER) {
-		struct kb_call_frame *top = kb_call__top(t);
-
 		t->c.last_frame = 0;
-		if (top && top->frame == (frame | KB_CALL_FRAME_C))
+		if (top)
 			kb_call__pop_to(t, t->depth - 1, now);
 		return 0;
 	}
@@ -183,6 +180,9 @@ __noinline int kb_call__see_c(struct kb_call_thread *t, const struct kb_layout *
 			       : kb_call__instr_of(layout, frame);
 	if (is_repeated(t, frame, cookie)) {
 		kb_count(KB_L_CALLS_REPEATED, 1);
+		/* 3.11: from the PRECALL to the CALL. */
+		if (top)
+			top->instr = t->c.seen_at;
 		return 0;
 	}
 	return 1;
@@ -329,7 +329,7 @@ __noinline int kb_call__count_c(struct kb_call_thread *t, const struct kb_layout
 {
 	kb_u64 identity;
 
-	if (!wanted() || !t || !layout)
+	if (!kb_call__with_c() || !t || !layout)
 		return 0;
 	kb_count(KB_L_CALLS_SEEN, 1);
 	t->c.method = t->c.seen;

@@ -158,13 +158,13 @@ static void set_thrown(uint64_t *set, unsigned minor)
 #define RESUME_AT_GENERATOR_START 4 /* 3.15: Include/internal/pycore_opcode_utils.h */
 
 /*
- * Below what a counter of specialization has run out. From 3.12 on its low bits are the backoff, of
+ * Below what a counter of specialization has run out. Its low bits are the backoff, of
  * which 3.14 and later take the largest as "never" (backoff_counter_triggers() in
  * Include/internal/pycore_backoff.h).
  */
 static unsigned counter_out(unsigned minor)
 {
-	static const unsigned by_minor[] = { [11] = 1, 16, 16, 15, 7 };
+	static const unsigned by_minor[] = { [11] = 16, 16, 16, 15, 7 };
 	const unsigned n = sizeof(by_minor) / sizeof(*by_minor);
 
 	return by_minor[minor < n ? minor : n - 1];
