@@ -12,10 +12,18 @@ AROUND = {"main", "<module>", "runcall", "<built-in method posix._exit>", "<buil
           "<method 'disable' of '_lsprof.Profiler' objects>"}
 
 
+# cProfile looks a method up by its name, in the class of the object that it is first called on: what that class has
+# redefined in Python is what it prints.
+REDEFINED = {"<function Numbers.append at 0x>": "<method 'append' of 'list' objects>",
+             "<function Numbers.__getitem__ at 0x>": "<method '__getitem__' of 'list' objects>",
+             "<function socket.close at 0x>": "<method 'close' of '_socket.socket' objects>"}
+
+
 def inside(functions, edges):
     """Functions that work() called, without what called it; addresses in names differ from run to run."""
     def plain(function):
-        return (*function[:2], re.sub("0x[0-9a-f]+", "0x", function[2]))
+        name = re.sub("0x[0-9a-f]+", "0x", function[2])
+        return (*function[:2], REDEFINED.get(name, name))
 
     def kept(*of):
         return not any(function[2] in AROUND for function in of)
