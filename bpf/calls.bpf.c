@@ -162,14 +162,10 @@ static __noinline kb_u64 current_frame(struct kb_call_thread *t, const struct kb
 /* 3.15: RESUME at the start of a generator expression, which is entered by another one. */
 static __always_inline int is_skipped(struct kb_call_thread *t)
 {
-	struct pt_regs *regs = kb_user_registers();
-	kb_u8 unit[2] = {};
+	kb_u32 oparg;
 
-	if (!t->image.skip_resume)
-		return 0;
-	if (t->image.oparg)
-		return (KB_REGISTER(regs, t->image.oparg - 1) & 7) == t->image.skip_resume;
-	return !kb_read_user(unit, sizeof(unit), t->instr) && (unit[1] & 7) == t->image.skip_resume;
+	return t->image.skip_resume && kb_call__oparg(t, &oparg) &&
+	       (oparg & 7) == t->image.skip_resume;
 }
 
 /* A specialized opcode that gives up goes on in the general one, variant 0. */

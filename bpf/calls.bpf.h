@@ -123,6 +123,19 @@ struct kb_call_thread {
 	kb_u32 chunks[KB_CALL_THREAD_CHUNKS];
 };
 
+/* The argument of the instruction at a probe that has not changed where the loop has it. */
+static __always_inline int kb_call__oparg(struct kb_call_thread *t, kb_u32 *oparg)
+{
+	kb_u64 value;
+
+	if (!t->image.oparg_base)
+		return 0;
+	value = KB_REGISTER(kb_user_registers(), t->image.oparg_base - 1);
+	*oparg = value;
+	return !t->image.oparg_memory ||
+	       !kb_read_user(oparg, sizeof(*oparg), value + (kb_s64)t->image.oparg_at);
+}
+
 /* A live call by its place from the root. NULL: the thread has no memory for that. */
 static __always_inline struct kb_call_frame *kb_call__at(struct kb_call_thread *t, kb_u64 index)
 {

@@ -60,16 +60,12 @@ static __always_inline kb_u64 register_at(kb_u32 place)
 /* What the frame at hand calls; 0: unreadable. */
 static __noinline kb_u64 read_callable(struct kb_call_thread *t, kb_u64 cookie)
 {
-	kb_u64 shape = KB_POINT_SHAPE(cookie), oparg = register_at(t->image.oparg_base), callable;
-	kb_u64 stack = register_at(t->image.stack_pointer), arguments, base;
-	kb_u32 value;
+	kb_u64 stack = register_at(t->image.stack_pointer), shape = KB_POINT_SHAPE(cookie);
+	kb_u64 arguments, base, callable;
+	kb_u32 oparg;
 
-	if (t->image.oparg_memory) {
-		if (kb_read_user(&value, sizeof(value), oparg + (kb_s64)t->image.oparg_at))
-			return 0;
-		oparg = value;
-	}
-	oparg &= 0xffffffff;
+	if (!kb_call__oparg(t, &oparg))
+		return 0;
 	arguments = shape & KB_CALLABLE_SCALE ? oparg : 0;
 	base = (shape & KB_CALLABLE_BASE) + (shape & KB_CALLABLE_MASK ? oparg & 1 : 0);
 	if (kb_read_user(&callable, 8, stack - 8 * (base + arguments)))

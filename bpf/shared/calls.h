@@ -56,9 +56,14 @@ struct kb_call_image {
 	kb_u16 identity;       /* offset in a code object of what tells it from another one … */
 	kb_u16 identity_bytes; /* … a multiple of 8, at most KB_IDENTITY_MAX */
 	kb_u16 skip_resume;    /* 3.15: a RESUME with (oparg & 7) == this is no entry; 0: none */
-	kb_u8 oparg;	  /* that has it at entries: 1 + DWARF's number; 0: read the instruction */
+	kb_u8 oparg_memory;    /* the instruction's argument is in memory, at oparg_at behind … */
 	kb_u8 init_check; /* 3.12+: opcode that a frame stands at which is between a class and its
 			     __init__ and stands for no function; 0: there are none */
+	kb_s32 oparg_at;
+	kb_u8 oparg_base;    /* … 1 + DWARF's number of the register that has it; 0: not known */
+	kb_u8 stack_pointer; /* likewise the loop's, … */
+	kb_u8 instr;	     /* … and the address of the instruction */
+	kb_u8 unused;
 	/* Only when C functions are counted. Types as linked, 0: the version has none, or does not
 	 * count it. */
 	kb_u64 function_type; /* PyCFunction_Type */
@@ -66,12 +71,7 @@ struct kb_call_image {
 	kb_u64 descr_type;    /* PyMethodDescr_Type, 3.7+ */
 	kb_u64 bound_type;    /* PyMethod_Type, 3.14+: what it is bound to is called */
 	kb_u64 type_type;     /* PyType_Type */
-	kb_s32 oparg_at;      /* displacement when oparg is in memory, … */
-	kb_u8 oparg_memory;
-	kb_u8 oparg_base;    /* … 1 + DWARF's number of the register that has it or its address */
-	kb_u8 stack_pointer; /* likewise the loop's; */
-	kb_u8 instr;	     /* likewise the instruction's address; 0: none */
-	kb_u64 counter_out;  /* 3.11+: below this a counter has run out */
+	kb_u64 counter_out;   /* 3.11+: below this a counter has run out */
 };
 KB_ASSERT_SIZE(struct kb_call_image, 104);
 #define KB_IDENTITY_MAX 96

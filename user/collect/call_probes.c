@@ -196,9 +196,6 @@ static struct kb_error *describe_c(const struct kb_elf_file *elf, unsigned minor
 		*types[i].address = symbol.address;
 	}
 	call->stack_pointer = 1 + found->stack_pointer;
-	call->oparg_base = 1 + found->oparg.number;
-	call->oparg_memory = found->oparg.memory;
-	call->oparg_at = found->oparg.displacement;
 	call->counter_out = counter_out(minor);
 	if (found->instr != KB_REGISTER_NONE)
 		call->instr = 1 + found->instr;
@@ -222,8 +219,11 @@ static struct kb_error *describe(struct kb_call_probes *probes, const struct kb_
 		return kb_unsupported("code objects of an unknown shape");
 	if (layout->version_minor >= 15)
 		call.skip_resume = RESUME_AT_GENERATOR_START;
-	if (found->oparg.number != KB_REGISTER_NONE && !found->oparg.memory)
-		call.oparg = 1 + found->oparg.number;
+	if (found->oparg.number != KB_REGISTER_NONE) {
+		call.oparg_base = 1 + found->oparg.number;
+		call.oparg_memory = found->oparg.memory;
+		call.oparg_at = found->oparg.displacement;
+	}
 	if (init_check > 0)
 		call.init_check = init_check;
 	set_thrown((uint64_t *)call.thrown, layout->version_minor);
@@ -243,6 +243,8 @@ static const char *doubt(const struct kb_call_probes *probes, const struct kb_im
 		       "supported yet";
 	if (info->layout.version_minor >= 11 && found->targets.mismatches)
 		return "the table of its instructions was not found for certain";
+	if (info->layout.version_minor >= 15 && found->oparg.number == KB_REGISTER_NONE)
+		return "where the loop has its instructions' arguments was not found";
 	if (probes->opts.ends && found->exits_missing)
 		return found->exits_missing;
 	if (probes->opts.builtins && found->c_calls_missing)
