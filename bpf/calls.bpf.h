@@ -86,8 +86,8 @@ struct kb_call_c {
 	kb_u64 instr;	 /* where its caller stands */
 	/* The same of the call that was seen last, before it is counted. */
 	kb_u64 seen, seen_at;
-	/* The last call, and the points that it has passed: a bit for each. */
-	kb_u64 last_frame, last_instr, last_callable, passed;
+	/* The last call, and the point that it has passed last. */
+	kb_u64 last_frame, last_instr, last_callable, last_variant;
 };
 
 /*

@@ -12,8 +12,9 @@
  *
  * One call may pass through the code of several instructions: specialized code that does not fit
  * goes on as the general one. So events in a row of the same frame, instruction and callable, each
- * in the code of another opcode, are one call. And a general instruction whose counter has run
- * out (3.11 and later) is executed again, as what it was specialized to, which may be itself.
+ * in the code of a more general opcode (a smaller variant), are one call. And a general instruction
+ * whose counter has run out (3.11 and later) is executed again, as what it was specialized to,
+ * which may be itself.
  */
 #include "calls.bpf.h"
 #include "python/string.bpf.h"
@@ -41,6 +42,8 @@
 #define FLAG_STR	 (1u << 28) /* Py_TPFLAGS_UNICODE_SUBCLASS */
 #define MRO_MAX		 64	    /* the deepest of the standard library has 11 */
 #define TYPE_METHODS_MAX 512	    /* str has 80 */
+
+#define VARIANT_ANY 256 /* more than any */
 
 #define UNIT_BYTES    2
 #define PRECALL_BYTES 4 /* with its cache: Include/internal/pycore_opcode.h of 3.11 */
@@ -129,22 +132,22 @@ static __always_inline int is_specialized(struct kb_call_thread *t, kb_u64 cooki
 /* Is the call that is seen one that was counted, or will be? See above. */
 static __always_inline int is_repeated(struct kb_call_thread *t, kb_u64 frame, kb_u64 cookie)
 {
-	kb_u64 instr = t->c.seen_at, opcode = 1ULL << (KB_POINT_VARIANT(cookie) & 63);
-	int same, again = is_specialized(t, cookie);
+	int again = is_specialized(t, cookie);
+	kb_u64 instr = t->c.seen_at;
+	kb_u32 variant = KB_POINT_VARIANT(cookie);
 
 	if (KB_POINT_SHAPE(cookie) & KB_CALLABLE_PRECALL)
 		instr += PRECALL_BYTES;
-	same = frame == t->c.last_frame && instr == t->c.last_instr &&
-	       t->c.callable == t->c.last_callable && !(t->c.passed & opcode);
-	if (same) {
+	if (frame == t->c.last_frame && instr == t->c.last_instr &&
+	    t->c.callable == t->c.last_callable && variant < t->c.last_variant) {
 		/* Whatever comes next belongs to it when it is executed again. */
-		t->c.passed = again ? 0 : t->c.passed | opcode;
+		t->c.last_variant = again ? VARIANT_ANY : variant;
 		return 1;
 	}
 	t->c.last_frame = again ? 0 : frame;
 	t->c.last_instr = instr;
 	t->c.last_callable = t->c.callable;
-	t->c.passed = opcode;
+	t->c.last_variant = variant;
 	return again;
 }
 

@@ -31,10 +31,11 @@ def main():
         work()
     if path:
         import cProfile
-        profiles = [cProfile.Profile(builtins=path[1:] == ["builtins"])]
+        builtins = path[1:] == ["builtins"]
+        profiles = [cProfile.Profile(builtins=builtins)]
         if sys.version_info < (3, 12) and "threading" in sys.modules:  # later ones see all threads
             def begin(*_):
-                profiles.append(cProfile.Profile(builtins=False))
+                profiles.append(cProfile.Profile(builtins=builtins))
                 profiles[-1].enable()
             sys.modules["threading"].setprofile(begin)
         profiles[0].runcall(work)

@@ -22,23 +22,35 @@ REDEFINED = {"<function Numbers.append at 0x>": "<method 'append' of 'list' obje
              "<function socket.close at 0x>": "<method 'close' of '_socket.socket' objects>"}
 
 
-def inside(functions, edges):
+# What differs by nature, see docs/SUPPORT_MATRIX.md: calls, and pairs of caller and callee, of one program.
+def by_nature(env, name, caller, callee):
+    if name == "threads":  # how threading waits, who is profiled from where on, and whose calls cProfile mixes up
+        return caller not in ("worker", "helper") if caller else callee not in ("square", "helper", "worker")
+    if name == "mix":  # thrown into through the generator that delegates to it
+        return caller and callee == "generator"
+    # 3.7 does not tell cProfile of list.append(*arguments).
+    return env.py.version == (3, 7) and name == "builtins" and caller in (None, "work") and \
+        callee == "<method 'append' of 'list' objects>"
+
+
+def inside(env, name, functions, edges):
     """Functions that work() called, without what called it; addresses in names differ from run to run."""
     def plain(function):
         name = re.sub("0x[0-9a-f]+", "0x", function[2])
         return (*function[:2], REDEFINED.get(name, name))
 
     def kept(*of):
-        return not any(function[2] in AROUND for function in of)
+        return not any(function[2] in AROUND for function in of) and \
+            not by_nature(env, name, plain(of[0])[2] if len(of) > 1 else None, plain(of[-1])[2])
 
     return ({plain(key): value for key, value in functions.items() if kept(key)},
             {(plain(a), plain(b)): calls for (a, b), calls in edges.items() if kept(a, b)})
 
 
 def compare(env, name):
-    ours, our_edges = inside(*count_calls(env, name, "--builtins"))
-    theirs, their_edges = inside(*profile_calls(env, name, "builtins"))
-    assert sum(key[0] == "~" for key in theirs) > 5
+    ours, our_edges = inside(env, name, *count_calls(env, name, "--builtins"))
+    theirs, their_edges = inside(env, name, *profile_calls(env, name, "builtins"))
+    assert sum(callee[0] == "~" for _, callee in their_edges) >= 2, their_edges
     return check_same(env, name, "calls", ours, theirs), check_same(env, name, "edges", our_edges, their_edges)
 
 
@@ -136,10 +148,9 @@ def test_functions_made_of_anything(env):
     assert target.wait(timeout=20) == 0
     finish(counter)
     calls = json.loads(path.read_text("utf-8"))
-    print(json.dumps(calls["ledger"]))
     by_name = {function["name"]: function["ncalls"] for function in calls["functions"] if function["file"] == "~"}
     print(by_name)
-    assert {entry["reason"]: entry["count"] for entry in calls["ledger"]["entries"]}["calls_unreadable"] == unreadable
+    assert {entry["name"]: entry["count"] for entry in calls["ledger"]}["calls_unreadable"] == unreadable
     assert by_name["<" + "x" * 127 + ">"] == 50
     assert by_name["<method 'good' of 'Owner' objects>"] == 50
     assert by_name["<built-in method module.good>"] == 50

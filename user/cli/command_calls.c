@@ -147,6 +147,7 @@ static const char doc[] =
 	"  keelback calls -p 4711 -d 10                      in windows, 2% slower at most\n"
 	"  keelback calls -p 4711 -d 1 --exact -o one.pstats all calls of a second, for pstats\n"
 	"  keelback calls -s ncalls --restrict 20 -- python3 program.py\n"
+	"  keelback calls --builtins -s ncalls -- python3 program.py\n"
 	"  keelback calls -p 4711 --function app.db:query    one function, with its latencies\n\n"
 	"The table is that of Python's pstats: ncalls (all/without recursion), tottime in the "
 	"function itself, cumtime with what it called. With windows, calls are those of the "
@@ -192,6 +193,9 @@ static struct kb_error *check(struct calls_args *args)
 		return kb_usage("--function counts all calls and clocks them by the wall: of "
 				"--exact, --duty, --window, --rate, --time and --clock only --time "
 				"none goes with it");
+	if (args->n_functions && args->builtins)
+		return kb_usage("--function and --builtins exclude each other: C functions have no "
+				"bytecode that could be watched");
 	if (args->n_functions && args->timing < 0)
 		args->timing = KB_CALLS_MEASURED;
 	if (args->n_functions)
