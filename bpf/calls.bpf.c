@@ -25,13 +25,6 @@ struct {
 	__type(value, struct kb_call_thread);
 } call_threads SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, kb_u32);
-	__type(value, struct kb_walk);
-} call_walks SEC(".maps");
-
 #define CHECK_EVERY 64 /* how often it is found out which thread state a thread is in */
 
 #define KB_OWNER_GENERATOR 1 /* FRAME_OWNED_BY_GENERATOR, 3.11 to 3.15 */
@@ -68,15 +61,20 @@ static __noinline int take_slot(struct kb_call_thread *t)
 /* Which thread state the thread runs in: it may move to another one with sub-interpreters. */
 static __noinline int find_tstate(struct kb_call_thread *t, const struct kb_layout *layout)
 {
-	kb_u32 zero = 0, tid = bpf_get_current_pid_tgid(), tgid = bpf_get_current_pid_tgid() >> 32;
-	struct kb_walk *walk = bpf_map_lookup_elem(&call_walks, &zero);
+	kb_u32 tid = bpf_get_current_pid_tgid(), tgid = bpf_get_current_pid_tgid() >> 32;
 	struct kb_proc *proc = bpf_map_lookup_elem(&procs, &tgid);
+	struct kb_call_scratch *scratch;
 	kb_u64 tstate;
 
-	if (!walk || !proc || !layout)
+	if (!t || !proc || !layout)
 		return 0;
-	kb_find_thread(walk, proc, layout, KB_THREAD_POINTER(bpf_get_current_task_btf()), tid);
-	tstate = walk->tstate_at;
+	scratch = kb_call__take_scratch(t);
+	if (!scratch)
+		return t->tstate != 0;
+	kb_find_thread(&scratch->walk, proc, layout, KB_THREAD_POINTER(bpf_get_current_task_btf()),
+		       tid);
+	tstate = scratch->walk.tstate_at;
+	kb_call__end_scratch(scratch);
 	t->tstate = tstate;
 	return tstate != 0;
 }
@@ -178,10 +176,13 @@ static __always_inline int is_repeated(struct kb_call_thread *t, kb_u32 variant)
 	return 1;
 }
 
-static __noinline int unreadable(void)
+/* It had nothing that could be read, unless another reason was found. */
+static __noinline int not_counted(struct kb_call_thread *t)
 {
+	if (!t)
+		return 0;
 	kb_count(KB_L_CALLS_SEEN, 1);
-	kb_count(KB_L_CALLS_UNREADABLE, 1);
+	kb_count(t->failure, 1);
 	return 0;
 }
 
@@ -190,31 +191,32 @@ static __always_inline int count(struct kb_call_thread *t, const struct kb_layou
 				 kb_u64 now)
 {
 	if (!kb_call__find_caller(t, layout, now) || !kb_call__read_code(t))
-		return unreadable();
+		return not_counted(t);
 	kb_count(KB_L_CALLS_SEEN, 1);
 	if (!kb_call__push(t, layout, now, 1))
 		kb_count(t->failure, 1);
 	return 0;
 }
 
-static __always_inline int enter(struct kb_call_thread *t, const struct kb_layout *layout,
-				 kb_u64 frame, kb_u64 cookie, kb_u64 now)
+/* Does a frame begin to run, or run on? It is the one at hand then. */
+static __always_inline int enters(struct kb_call_thread *t, const struct kb_layout *layout,
+				  kb_u64 frame, kb_u64 cookie)
 {
 	kb_u32 variant = KB_POINT_VARIANT(cookie);
 
 	if (!frame || !kb_call__read_frame(t, layout, frame))
-		return unreadable();
+		return not_counted(t);
 	if (is_skipped(t) || is_repeated(t, variant))
 		return 0;
 	t->last_frame = frame;
 	t->last_instr = t->instr;
 	t->last_variant = variant;
 	t->c.last_frame = 0;
-	return count(t, layout, now);
+	return 1;
 }
 
 /* An exception passes through the current frame: was it thrown into it? */
-static __noinline int raised(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now)
+static __noinline int is_thrown(struct kb_call_thread *t, const struct kb_layout *layout)
 {
 	kb_u64 frame = current_frame(t, layout), word;
 	kb_u8 opcode = 0;
@@ -229,7 +231,7 @@ static __noinline int raised(struct kb_call_thread *t, const struct kb_layout *l
 	/* (A signal's handler that raises before the first instruction looks the same.) */
 	t->last_frame = 0;
 	kb_count(KB_L_CALLS_THROWN, 1);
-	return count(t, layout, now);
+	return 1;
 }
 
 /* The call of a frame ends, and with it what lies above it. */
@@ -284,7 +286,7 @@ static __always_inline void called(struct kb_call_thread *t, const struct kb_lay
 	if ((!top || top->frame != frame) && !kb_call__pop_to_frame(t, frame, now) &&
 	    !(kb_call__read_frame(t, layout, frame) && kb_call__find_caller(t, layout, now) &&
 	      kb_call__read_code(t) && kb_call__push(t, layout, 0, 0)))
-		unreadable();
+		not_counted(t);
 	else
 		kb_call__count_c(t, layout, frame);
 }
@@ -293,11 +295,9 @@ static __always_inline void on_point(struct kb_call_thread *t, const struct kb_l
 				     struct pt_regs *ctx, kb_u64 cookie, kb_u64 now)
 {
 	kb_u64 first = KB_FIRST_ARGUMENT(ctx), second = KB_SECOND_ARGUMENT(ctx), frame;
+	kb_u32 point = KB_POINT_OF(cookie);
 
-	switch (KB_POINT_OF(cookie)) {
-	case KB_POINT_ENTER:
-		frame = frame_at(t, layout, cookie);
-		break;
+	switch (point) {
 	case KB_POINT_ENTER_1:
 	case KB_POINT_LEAVE_1:
 		frame = first;
@@ -307,8 +307,8 @@ static __always_inline void on_point(struct kb_call_thread *t, const struct kb_l
 		frame = second;
 		break;
 	case KB_POINT_RAISE:
-		raised(t, layout, now);
-		return;
+		frame = 0;
+		break;
 	case KB_POINT_LEAVE_TOP:
 		leave_top(t, now);
 		return;
@@ -319,10 +319,10 @@ static __always_inline void on_point(struct kb_call_thread *t, const struct kb_l
 	default:
 		frame = frame_at(t, layout, cookie);
 	}
-	if (KB_POINT_OF(cookie) <= KB_POINT_ENTER_2)
-		enter(t, layout, frame, cookie, now);
-	else
+	if (point > KB_POINT_ENTER_2 && point != KB_POINT_RAISE)
 		leave(t, frame, now);
+	else if (point == KB_POINT_RAISE ? is_thrown(t, layout) : enters(t, layout, frame, cookie))
+		count(t, layout, now);
 }
 
 SEC("uprobe")
@@ -343,6 +343,7 @@ int on_call(struct pt_regs *ctx)
 	layout = bpf_map_lookup_elem(&layouts, &t->layout);
 	if (!layout)
 		return 0;
+	t->failure = KB_L_CALLS_UNREADABLE;
 	now = clock_of(t);
 	on_point(t, layout, ctx, cookie, now);
 	if (clocked()) {

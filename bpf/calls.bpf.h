@@ -69,6 +69,41 @@ KB_CALL_MAP struct {
 	__type(value, kb_u32);
 } call_levels SEC(".maps");
 
+/* The interpreter's stack of one thread, leaf first. */
+#define KB_CALL_CHAIN_MAX 2048 /* frames in one look at it: Python's limit is 1,000 */
+struct kb_call_chain {
+	kb_u64 frames[KB_CALL_CHAIN_MAX];
+	kb_u64 frame; /* the next one */
+	kb_u32 n;
+	/* Frames from the root that are on the shadow stack as well, and how much of that they are:
+	 * C functions lie between. */
+	kb_u32 matched, depth;
+	kb_u32 failed;
+};
+
+/*
+ * What a program needs for a moment and a thread has no room for. A program at a probe stays on its
+ * CPU, but a kernel that can be preempted lets other threads run there meanwhile
+ * (bpf_prog_run_array_uprobe() in include/linux/bpf.h and uprobe_prog_run() in
+ * kernel/trace/bpf_trace.c disable migration only): each takes one that is free.
+ */
+#define KB_CALL_SCRATCHES 4 /* of a CPU: threads that are preempted just then */
+struct kb_call_scratch {
+	kb_u32 taken;
+	kb_u32 reserved;
+	union {
+		struct kb_call_chain chain;
+		struct kb_walk walk;
+	};
+};
+
+KB_CALL_MAP struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KB_CALL_SCRATCHES);
+	__type(key, kb_u32);
+	__type(value, struct kb_call_scratch);
+} call_scratches SEC(".maps");
+
 extern volatile struct kb_call_control call_control;
 
 struct kb_call_recent {
@@ -109,7 +144,7 @@ struct kb_call_thread {
 	/* The frame at hand. */
 	kb_u64 frame, code, previous, instr, owner;
 	kb_u64 identity; /* of its code object: a hash */
-	kb_u32 failure;	 /* the ledger's reason why a push had no room */
+	kb_u32 failure;	 /* the ledger's reason why a call is not counted */
 	kb_u32 by_c;	 /* C code called it */
 	kb_u32 checks;
 	kb_u32 reserved;
@@ -155,6 +190,28 @@ static __always_inline struct kb_call_frame *kb_call__at(struct kb_call_thread *
 static __always_inline struct kb_call_frame *kb_call__top(struct kb_call_thread *t)
 {
 	return t->depth ? kb_call__at(t, t->depth - 1) : NULL;
+}
+
+/* NULL: none is free, which is the thread's failure then. */
+static __always_inline struct kb_call_scratch *kb_call__take_scratch(struct kb_call_thread *t)
+{
+	struct kb_call_scratch *scratch;
+
+#pragma unroll
+	for (kb_u32 i = 0; i < KB_CALL_SCRATCHES; i++) {
+		kb_u32 key = i;
+
+		scratch = bpf_map_lookup_elem(&call_scratches, &key);
+		if (scratch && !__sync_lock_test_and_set(&scratch->taken, 1))
+			return scratch;
+	}
+	t->failure = KB_L_CALLS_BUSY;
+	return NULL;
+}
+
+static __always_inline void kb_call__end_scratch(struct kb_call_scratch *scratch)
+{
+	*(volatile kb_u32 *)&scratch->taken = 0;
 }
 
 /* Are C functions counted, too? */

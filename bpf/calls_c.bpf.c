@@ -299,6 +299,8 @@ static __noinline int describe(struct kb_call_thread *t, const struct kb_layout 
 static __noinline int send(struct kb_call_thread *t, const struct kb_layout *layout)
 {
 	struct kb_data_call_function *record = bpf_ringbuf_reserve(&data, sizeof(*record), 0);
+	/* On the stack: before Linux 6.2 no key lies in what a function was given. */
+	kb_u64 identity = t->identity;
 	kb_u32 number;
 
 	if (!record) {
@@ -317,7 +319,7 @@ static __noinline int send(struct kb_call_thread *t, const struct kb_layout *lay
 	number = kb_call__next_function();
 	record->function = number;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
-	if (!bpf_map_update_elem(&call_functions, &t->identity, &number, BPF_ANY))
+	if (!bpf_map_update_elem(&call_functions, &identity, &number, BPF_ANY))
 		return 1;
 	t->failure = KB_L_CALLS_FULL;
 	return 0;

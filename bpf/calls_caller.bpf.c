@@ -10,23 +10,6 @@
 #include "stack.bpf.h"
 
 #define NEAR_CALLS 16 /* looked at one by one before a search */
-#define CHAIN_MAX                                                                                  \
-	2048 /* frames in one look at the interpreter's stack: Python's limit is 1,000             \
-	      */
-
-/* The interpreter's stack of one thread, leaf first. */
-struct chain {
-	kb_u64 frames[CHAIN_MAX];
-	kb_u32 n;
-	kb_u32 skip_owner;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, kb_u32);
-	__type(value, struct chain);
-} call_chain SEC(".maps");
 
 __noinline int kb_call__pop_to_frame(struct kb_call_thread *t, kb_u64 frame, kb_u64 now)
 {
@@ -76,15 +59,12 @@ static __noinline int pop_to_caller(struct kb_call_thread *t, const struct kb_la
 	return kb_call__pop_to_frame(t, frame, now);
 }
 
+/* As small as can be: before Linux 6.13 all functions share 512 bytes of stack, and from here it is
+ * far to the end of a line table that is sent. */
 struct chaining {
 	struct kb_call_thread *t;
-	struct chain *chain;
+	struct kb_call_chain *chain;
 	const struct kb_layout *layout;
-	kb_u64 frame;
-	kb_u32 matched; /* frames from the root that are on the shadow stack as well */
-	kb_u32 depth;	/* and how much of that they are: C functions lie between */
-	kb_u32 failed;
-	kb_u32 reserved;
 };
 
 /* Does the frame that was read last stand for no function? C code's, and 3.12's between a class and
@@ -105,52 +85,52 @@ static long chain_step(kb_u64 index, struct chaining *c)
 {
 	kb_u64 n = c->chain->n;
 
-	if (!c->frame || !kb_call__read_frame(c->t, c->layout, c->frame))
+	if (!c->chain->frame || !kb_call__read_frame(c->t, c->layout, c->chain->frame))
 		return 1;
 	if (!is_no_function(c->t, c->layout)) {
 		KB_OPAQUE(n);
-		if (n >= CHAIN_MAX)
+		if (n >= KB_CALL_CHAIN_MAX)
 			return 1;
-		c->chain->frames[n] = c->frame;
+		c->chain->frames[n] = c->chain->frame;
 		c->chain->n = n + 1;
 	}
-	c->frame = c->t->previous;
+	c->chain->frame = c->t->previous;
 	return 0;
 }
 
-static __always_inline kb_u64 from_root(struct chain *chain, kb_u64 index)
+static __always_inline kb_u64 from_root(struct kb_call_chain *chain, kb_u64 index)
 {
 	kb_u64 at = chain->n - 1 - index;
 
 	KB_OPAQUE(at);
-	return at < CHAIN_MAX ? chain->frames[at] : 0;
+	return at < KB_CALL_CHAIN_MAX ? chain->frames[at] : 0;
 }
 
 static long match_step(kb_u64 index, struct chaining *c)
 {
 	struct kb_call_frame *at;
 
-	if (c->matched >= c->chain->n || index >= c->t->depth)
+	if (c->chain->matched >= c->chain->n || index >= c->t->depth)
 		return 1;
 	at = kb_call__at(c->t, index);
 	if (kb_call__with_c() && at && at->frame & KB_CALL_FRAME_C)
 		return 0;
-	if (!at || at->frame != from_root(c->chain, c->matched))
+	if (!at || at->frame != from_root(c->chain, c->chain->matched))
 		return 1;
-	c->matched++;
-	c->depth = index + 1;
+	c->chain->matched++;
+	c->chain->depth = index + 1;
 	return 0;
 }
 
 static long refill_step(kb_u64 index, struct chaining *c)
 {
-	kb_u64 place = c->matched + index;
+	kb_u64 place = c->chain->matched + index;
 
 	if (place >= c->chain->n)
 		return 1;
 	if (!kb_call__read_frame(c->t, c->layout, from_root(c->chain, place)) ||
 	    !kb_call__read_code(c->t) || !kb_call__push(c->t, c->layout, 0, 0)) {
-		c->failed = 1;
+		c->chain->failed = 1;
 		return 1;
 	}
 	return 0;
@@ -160,22 +140,24 @@ static long refill_step(kb_u64 index, struct chaining *c)
 static __always_inline int resync(struct kb_call_thread *t, const struct kb_layout *layout,
 				  kb_u64 now)
 {
-	struct chaining c = { .t = t, .layout = layout, .frame = t->previous };
+	struct kb_call_scratch *scratch = kb_call__take_scratch(t);
+	struct chaining c = { .t = t, .layout = layout };
 	kb_u64 frame = t->frame;
-	kb_u32 zero = 0;
+	int failed;
 
-	c.chain = bpf_map_lookup_elem(&call_chain, &zero);
-	if (!c.chain)
+	if (!scratch)
 		return 0;
 	kb_count(KB_L_CALLS_RESYNCED, 1);
-	c.chain->n = 0;
-	bpf_loop(4 * CHAIN_MAX, chain_step, &c, 0);
-	bpf_loop(2 * CHAIN_MAX, match_step, &c, 0);
-	kb_call__pop_to(t, c.depth, now);
-	bpf_loop(CHAIN_MAX, refill_step, &c, 0);
-	if (!kb_call__read_frame(t, layout, frame))
-		return 0;
-	return !c.failed;
+	c.chain = &scratch->chain;
+	c.chain->frame = t->previous;
+	c.chain->n = c.chain->matched = c.chain->depth = c.chain->failed = 0;
+	bpf_loop(4 * KB_CALL_CHAIN_MAX, chain_step, &c, 0);
+	bpf_loop(2 * KB_CALL_CHAIN_MAX, match_step, &c, 0);
+	kb_call__pop_to(t, c.chain->depth, now);
+	bpf_loop(KB_CALL_CHAIN_MAX, refill_step, &c, 0);
+	failed = c.chain->failed;
+	kb_call__end_scratch(scratch);
+	return kb_call__read_frame(t, layout, frame) && !failed;
 }
 
 /* If a frame stands for no function: goes to the one behind it. The frame at hand stays the same.

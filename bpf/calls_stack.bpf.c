@@ -121,10 +121,11 @@ static __always_inline kb_u32 send_python(struct kb_call_thread *t, struct kb_pr
 	kb_u32 number;
 	int seen;
 
-	/* The scratch for code objects is the CPU's: no samples meanwhile. */
-	kb_set_walking(1);
+	/* The scratch for code objects is the CPU's: no samples meanwhile, nor other threads. */
+	if (!kb_take_walking())
+		return no_room(t, KB_L_CALLS_BUSY);
 	seen = kb_code_seen(proc, layout, t->code);
-	kb_set_walking(0);
+	kb_end_walking();
 	if (seen == KB_CODE_NOT_CODE)
 		return no_room(t, KB_L_CALLS_UNREADABLE);
 	record = seen == KB_CODE_OK ? bpf_ringbuf_reserve(&data, sizeof(*record), 0) : NULL;

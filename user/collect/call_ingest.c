@@ -272,7 +272,8 @@ struct kb_error *kb_call_ingest__set_ledger(struct kb_call_ingest *ingest,
 					    const struct kb_profile *profile, uint32_t rough)
 {
 	static const enum kb_ledger_reason lost[] = { KB_L_CALLS_NOT_IDENTIFIED,
-						      KB_L_CALLS_UNREADABLE, KB_L_CALLS_FULL };
+						      KB_L_CALLS_UNREADABLE, KB_L_CALLS_FULL,
+						      KB_L_CALLS_BUSY };
 	static const enum kb_ledger_reason notes[] = { KB_L_CALLS_REPEATED, KB_L_CALLS_THROWN,
 						       KB_L_CALLS_RESYNCED, KB_L_CALLS_TOO_DEEP,
 						       KB_L_SET_ASIDE,	    KB_L_CHOSEN_OTHER_READS,
