@@ -80,7 +80,8 @@ BPF_SRC_registers := bpf/registers.bpf.c
 BPF_SRC_collect := bpf/common/maps.bpf.c bpf/common/tracker.bpf.c bpf/python/thread.bpf.c bpf/python/walk.bpf.c \
 	bpf/python/state.bpf.c bpf/python/tasks.bpf.c bpf/python/task_name.bpf.c bpf/python/task_waiter.bpf.c \
 	bpf/python/tail.bpf.c bpf/python/code.bpf.c bpf/native/unwind.bpf.c bpf/stack.bpf.c \
-	bpf/offcpu.bpf.c bpf/calls_stack.bpf.c bpf/calls.bpf.c bpf/breakpoints.bpf.c bpf/sample.bpf.c \
+	bpf/offcpu.bpf.c bpf/calls_stack.bpf.c bpf/calls_caller.bpf.c bpf/calls.bpf.c bpf/calls_c.bpf.c \
+	bpf/breakpoints.bpf.c bpf/sample.bpf.c \
 	bpf/faults.bpf.c bpf/faults_sent.bpf.c bpf/faults_hold.bpf.c \
 	bpf/memory_stack.bpf.c bpf/memory.bpf.c \
 	bpf/audit/value.bpf.c bpf/audit/arguments.bpf.c bpf/audit.bpf.c

@@ -427,10 +427,9 @@ static __always_inline void put_stack_alone(struct audit_slot *slot, struct kb_p
 	int status = -1;
 
 	/* The walk's scratch is this processor's: another thread may be overtaken in it. */
-	if (!kb_is_walking()) {
-		kb_set_walking(1);
+	if (kb_take_walking()) {
 		status = put_stack(slot, proc, layout, tid);
-		kb_set_walking(0);
+		kb_end_walking();
 	}
 	if (status)
 		count(KB_L_AUDIT_NO_STACK);

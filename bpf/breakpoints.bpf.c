@@ -299,49 +299,72 @@ struct hit {
 	kb_u32 unlinked; /* its frame is not the current one yet */
 };
 
-static __noinline int begin(struct hit *hit, kb_u64 now)
+#define RECURSIVE      1
+#define EDGE_RECURSIVE 2
+
+/* What it is of what is on the stack. The functions from here to begin() are apart because before
+ * Linux 6.13 all that are on the way to where a line table is sent share 512 bytes of stack. */
+static __noinline int recursion_of(struct hit *hit, kb_u64 caller)
+{
+	struct scan scan = {
+		.walk = hit->walk, .code = hit->place->code, .caller = caller, .own = !hit->unlinked
+	};
+
+	/* A line is not called: that its function is on the stack twice is no recursion of it. */
+	if (hit->place->role == KB_CHOSEN_LINE)
+		return 0;
+	bpf_loop(KB_FRAMES_MAX, scan_step, &scan, 0);
+	return (scan.recursive ? RECURSIVE : 0) | (scan.edge_recursive ? EDGE_RECURSIVE : 0);
+}
+
+/* Its end will be looked for. */
+static __noinline int expect_end(struct hit *hit, kb_u32 edge, int recursion, kb_u64 now)
 {
 	struct live_key key = { .frame = hit->frame,
 				.proc = hit->proc->id,
 				.number = hit->place->number };
-	struct scan scan = { .walk = hit->walk, .code = hit->place->code, .own = !hit->unlinked };
-	struct live_call call = { .tid = hit->tid };
+	struct live_call call = { .tid = hit->tid,
+				  .edge = edge,
+				  .recursive = recursion & RECURSIVE,
+				  .edge_recursive = recursion & EDGE_RECURSIVE };
+
+	if (bpf_map_lookup_elem(&chosen_live, &key))
+		kb_count(KB_L_CHOSEN_NO_EXIT, 1);
+	call.start_ns = bpf_ktime_get_ns();
+	/* With what this hit will have cost. */
+	call.spent_ns = hit->thread ? hit->thread->spent_ns : 0;
+	call.spent_ns += call.start_ns - now + chosen_control.trap_ns;
+	bpf_map_update_elem(&chosen_live, &key, &call, BPF_ANY);
+	return 0;
+}
+
+static __noinline int begin(struct hit *hit, kb_u64 now)
+{
 	struct kb_call_edge *edge;
+	int recursion;
 	kb_u32 number;
+	kb_u64 caller;
 
 	kb_count(KB_L_CALLS_SEEN, 1);
 	if (kb_walk_frames(hit->walk, hit->layout, 0) > KB_WALK_TRUNCATED) {
 		kb_count(KB_L_CALLS_UNREADABLE, 1);
 		return 0;
 	}
-	scan.caller = caller_of(hit->walk, hit->image, hit->layout, scan.own);
-	bpf_loop(KB_FRAMES_MAX, scan_step, &scan, 0);
-	number = edge_number(key.number, caller_number(hit->proc, hit->layout, scan.caller));
+	caller = caller_of(hit->walk, hit->image, hit->layout, !hit->unlinked);
+	number = edge_number(hit->place->number, caller_number(hit->proc, hit->layout, caller));
 	edge = bpf_map_lookup_elem(&chosen_edges, &number);
 	if (!number || !edge) {
 		kb_count(KB_L_CALLS_FULL, 1);
 		return 0;
 	}
-	/* A line is not called: that its function is on the stack twice is no recursion of it. */
-	if (hit->place->role == KB_CHOSEN_LINE)
-		scan.recursive = scan.edge_recursive = 0;
-	if (scan.recursive)
+	recursion = recursion_of(hit, caller);
+	if (recursion & RECURSIVE)
 		__sync_fetch_and_add(&edge->recursive, 1);
-	if (scan.edge_recursive)
+	if (recursion & EDGE_RECURSIVE)
 		__sync_fetch_and_add(&edge->edge_recursive, 1);
 	__sync_fetch_and_add(&edge->calls, 1);
-	if (!hit->place->timed)
-		return 0;
-	if (bpf_map_lookup_elem(&chosen_live, &key))
-		kb_count(KB_L_CHOSEN_NO_EXIT, 1);
-	call.edge = number;
-	call.recursive = scan.recursive;
-	call.edge_recursive = scan.edge_recursive;
-	call.start_ns = bpf_ktime_get_ns();
-	/* With what this hit will have cost. */
-	call.spent_ns = hit->thread ? hit->thread->spent_ns : 0;
-	call.spent_ns += call.start_ns - now + chosen_control.trap_ns;
-	bpf_map_update_elem(&chosen_live, &key, &call, BPF_ANY);
+	if (hit->place->timed)
+		expect_end(hit, number, recursion, now);
 	return 0;
 }
 

@@ -25,13 +25,6 @@ struct {
 	__type(value, struct kb_call_thread);
 } call_threads SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, kb_u32);
-	__type(value, struct kb_walk);
-} call_walks SEC(".maps");
-
 #define CHECK_EVERY 64 /* how often it is found out which thread state a thread is in */
 
 #define KB_OWNER_GENERATOR 1 /* FRAME_OWNED_BY_GENERATOR, 3.11 to 3.15 */
@@ -68,15 +61,20 @@ static __noinline int take_slot(struct kb_call_thread *t)
 /* Which thread state the thread runs in: it may move to another one with sub-interpreters. */
 static __noinline int find_tstate(struct kb_call_thread *t, const struct kb_layout *layout)
 {
-	kb_u32 zero = 0, tid = bpf_get_current_pid_tgid(), tgid = bpf_get_current_pid_tgid() >> 32;
-	struct kb_walk *walk = bpf_map_lookup_elem(&call_walks, &zero);
+	kb_u32 tid = bpf_get_current_pid_tgid(), tgid = bpf_get_current_pid_tgid() >> 32;
 	struct kb_proc *proc = bpf_map_lookup_elem(&procs, &tgid);
+	struct kb_call_scratch *scratch;
 	kb_u64 tstate;
 
-	if (!walk || !proc || !layout)
+	if (!t || !proc || !layout)
 		return 0;
-	kb_find_thread(walk, proc, layout, KB_THREAD_POINTER(bpf_get_current_task_btf()), tid);
-	tstate = walk->tstate_at;
+	scratch = kb_call__take_scratch(t);
+	if (!scratch)
+		return t->tstate != 0;
+	kb_find_thread(&scratch->walk, proc, layout, KB_THREAD_POINTER(bpf_get_current_task_btf()),
+		       tid);
+	tstate = scratch->walk.tstate_at;
+	kb_call__end_scratch(scratch);
 	t->tstate = tstate;
 	return tstate != 0;
 }
@@ -88,6 +86,16 @@ static __noinline int not_ready(kb_u32 tgid)
 	kb_count(KB_L_CALLS_NOT_IDENTIFIED, 1);
 	kb_ask(tgid);
 	return 0;
+}
+
+/* The types of C functions, where they are in this process. */
+static __always_inline void rebase(struct kb_call_image *image, kb_u64 bias)
+{
+	image->function_type = kb_proc__rebase(image->function_type, bias);
+	image->method_type = kb_proc__rebase(image->method_type, bias);
+	image->descr_type = kb_proc__rebase(image->descr_type, bias);
+	image->bound_type = kb_proc__rebase(image->bound_type, bias);
+	image->type_type = kb_proc__rebase(image->type_type, bias);
 }
 
 /* The first event of a thread, or of its process, or in this window. NULL: it is none of ours. */
@@ -116,9 +124,12 @@ static __always_inline struct kb_call_thread *begin(void)
 	}
 	kb_call__pop_to(t, 0, 0);
 	t->last_frame = 0;
+	t->c.last_frame = 0;
 	t->proc = proc->id;
 	t->layout = proc->layout;
 	t->image = *image;
+	if (kb_call__with_c())
+		rebase(&t->image, proc->code_type - image->code_type);
 	t->tstate = 0;
 	t->epoch = call_control.epoch;
 	kb_send_thread(proc, bpf_get_current_pid_tgid());
@@ -149,14 +160,10 @@ static __noinline kb_u64 current_frame(struct kb_call_thread *t, const struct kb
 /* 3.15: RESUME at the start of a generator expression, which is entered by another one. */
 static __always_inline int is_skipped(struct kb_call_thread *t)
 {
-	struct pt_regs *regs = kb_user_registers();
-	kb_u8 unit[2] = {};
+	kb_u32 oparg;
 
-	if (!t->image.skip_resume)
-		return 0;
-	if (t->image.oparg)
-		return (KB_REGISTER(regs, t->image.oparg - 1) & 7) == t->image.skip_resume;
-	return !kb_read_user(unit, sizeof(unit), t->instr) && (unit[1] & 7) == t->image.skip_resume;
+	return t->image.skip_resume && kb_call__oparg(t, &oparg) &&
+	       (oparg & 7) == t->image.skip_resume;
 }
 
 /* A specialized opcode that gives up goes on in the general one, variant 0. */
@@ -169,10 +176,13 @@ static __always_inline int is_repeated(struct kb_call_thread *t, kb_u32 variant)
 	return 1;
 }
 
-static __noinline int unreadable(void)
+/* It had nothing that could be read, unless another reason was found. */
+static __noinline int not_counted(struct kb_call_thread *t)
 {
+	if (!t)
+		return 0;
 	kb_count(KB_L_CALLS_SEEN, 1);
-	kb_count(KB_L_CALLS_UNREADABLE, 1);
+	kb_count(t->failure, 1);
 	return 0;
 }
 
@@ -181,30 +191,32 @@ static __always_inline int count(struct kb_call_thread *t, const struct kb_layou
 				 kb_u64 now)
 {
 	if (!kb_call__find_caller(t, layout, now) || !kb_call__read_code(t))
-		return unreadable();
+		return not_counted(t);
 	kb_count(KB_L_CALLS_SEEN, 1);
 	if (!kb_call__push(t, layout, now, 1))
 		kb_count(t->failure, 1);
 	return 0;
 }
 
-static __always_inline int enter(struct kb_call_thread *t, const struct kb_layout *layout,
-				 kb_u64 frame, kb_u64 cookie, kb_u64 now)
+/* Does a frame begin to run, or run on? It is the one at hand then. */
+static __always_inline int enters(struct kb_call_thread *t, const struct kb_layout *layout,
+				  kb_u64 frame, kb_u64 cookie)
 {
 	kb_u32 variant = KB_POINT_VARIANT(cookie);
 
 	if (!frame || !kb_call__read_frame(t, layout, frame))
-		return unreadable();
+		return not_counted(t);
 	if (is_skipped(t) || is_repeated(t, variant))
 		return 0;
 	t->last_frame = frame;
 	t->last_instr = t->instr;
 	t->last_variant = variant;
-	return count(t, layout, now);
+	t->c.last_frame = 0;
+	return 1;
 }
 
 /* An exception passes through the current frame: was it thrown into it? */
-static __noinline int raised(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now)
+static __noinline int is_thrown(struct kb_call_thread *t, const struct kb_layout *layout)
 {
 	kb_u64 frame = current_frame(t, layout), word;
 	kb_u8 opcode = 0;
@@ -219,7 +231,7 @@ static __noinline int raised(struct kb_call_thread *t, const struct kb_layout *l
 	/* (A signal's handler that raises before the first instruction looks the same.) */
 	t->last_frame = 0;
 	kb_count(KB_L_CALLS_THROWN, 1);
-	return count(t, layout, now);
+	return 1;
 }
 
 /* The call of a frame ends, and with it what lies above it. */
@@ -240,6 +252,17 @@ static __noinline int leave(struct kb_call_thread *t, kb_u64 frame, kb_u64 now)
 	return 0;
 }
 
+/* The call that began last ends; what is above it may be a C function that it has called. */
+static __always_inline void leave_top(struct kb_call_thread *t, kb_u64 now)
+{
+	struct kb_call_frame *top = kb_call__top(t);
+
+	if (top && kb_call__with_c() && top->frame & KB_CALL_FRAME_C)
+		kb_call__pop_to(t, t->depth - 1, now);
+	if (t->depth)
+		kb_call__pop_to(t, t->depth - 1, now);
+}
+
 /* The frame at a point: in a register if it is known to be, else where the thread state says. */
 static __always_inline kb_u64 frame_at(struct kb_call_thread *t, const struct kb_layout *layout,
 				       kb_u64 cookie)
@@ -251,15 +274,30 @@ static __always_inline kb_u64 frame_at(struct kb_call_thread *t, const struct kb
 	return current_frame(t, layout);
 }
 
+/* A frame calls what may be a C function. */
+static __always_inline void called(struct kb_call_thread *t, const struct kb_layout *layout,
+				   kb_u64 frame, kb_u64 cookie, kb_u64 now)
+{
+	struct kb_call_frame *top;
+
+	if (!kb_call__see_c(t, layout, frame, cookie, now))
+		return;
+	top = kb_call__top(t);
+	if ((!top || top->frame != frame) && !kb_call__pop_to_frame(t, frame, now) &&
+	    !(kb_call__read_frame(t, layout, frame) && kb_call__find_caller(t, layout, now) &&
+	      kb_call__read_code(t) && kb_call__push(t, layout, 0, 0)))
+		not_counted(t);
+	else
+		kb_call__count_c(t, layout, frame);
+}
+
 static __always_inline void on_point(struct kb_call_thread *t, const struct kb_layout *layout,
 				     struct pt_regs *ctx, kb_u64 cookie, kb_u64 now)
 {
 	kb_u64 first = KB_FIRST_ARGUMENT(ctx), second = KB_SECOND_ARGUMENT(ctx), frame;
+	kb_u32 point = KB_POINT_OF(cookie);
 
-	switch (KB_POINT_OF(cookie)) {
-	case KB_POINT_ENTER:
-		frame = frame_at(t, layout, cookie);
-		break;
+	switch (point) {
 	case KB_POINT_ENTER_1:
 	case KB_POINT_LEAVE_1:
 		frame = first;
@@ -269,19 +307,22 @@ static __always_inline void on_point(struct kb_call_thread *t, const struct kb_l
 		frame = second;
 		break;
 	case KB_POINT_RAISE:
-		raised(t, layout, now);
-		return;
+		frame = 0;
+		break;
 	case KB_POINT_LEAVE_TOP:
-		if (t->depth)
-			kb_call__pop_to(t, t->depth - 1, now);
+		leave_top(t, now);
+		return;
+	case KB_POINT_C:
+		if (kb_call__with_c())
+			called(t, layout, frame_at(t, layout, cookie), cookie, now);
 		return;
 	default:
 		frame = frame_at(t, layout, cookie);
 	}
-	if (KB_POINT_OF(cookie) <= KB_POINT_ENTER_2)
-		enter(t, layout, frame, cookie, now);
-	else
+	if (point > KB_POINT_ENTER_2 && point != KB_POINT_RAISE)
 		leave(t, frame, now);
+	else if (point == KB_POINT_RAISE ? is_thrown(t, layout) : enters(t, layout, frame, cookie))
+		count(t, layout, now);
 }
 
 SEC("uprobe")
@@ -302,6 +343,7 @@ int on_call(struct pt_regs *ctx)
 	layout = bpf_map_lookup_elem(&layouts, &t->layout);
 	if (!layout)
 		return 0;
+	t->failure = KB_L_CALLS_UNREADABLE;
 	now = clock_of(t);
 	on_point(t, layout, ctx, cookie, now);
 	if (clocked()) {

@@ -6,7 +6,9 @@
 #include "python/walk.bpf.h"
 #include "shared/calls.h"
 
-/* Of calls.bpf.c (what probes see) and calls_stack.bpf.c (who calls whom), which defines the maps.
+/*
+ * Of calls.bpf.c (what probes see), calls_c.bpf.c (of C functions), calls_caller.bpf.c (who calls
+ * whom) and calls_stack.bpf.c (the shadow stack), which defines the maps.
  */
 #ifdef KB_DEFINE_CALL_MAPS
 #define KB_CALL_MAP
@@ -42,6 +44,15 @@ KB_CALL_MAP struct {
 	__type(value, kb_u32);
 } free_call_slots SEC(".maps");
 
+/* Numbers of functions. */
+KB_CALL_MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KB_CALL_FUNCTIONS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, kb_u64); /* as kb_call_thread.identity */
+	__type(value, kb_u32);
+} call_functions SEC(".maps");
+
 KB_CALL_MAP struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, KB_CALL_EDGES_MAX);
@@ -58,6 +69,41 @@ KB_CALL_MAP struct {
 	__type(value, kb_u32);
 } call_levels SEC(".maps");
 
+/* The interpreter's stack of one thread, leaf first. */
+#define KB_CALL_CHAIN_MAX 2048 /* frames in one look at it: Python's limit is 1,000 */
+struct kb_call_chain {
+	kb_u64 frames[KB_CALL_CHAIN_MAX];
+	kb_u64 frame; /* the next one */
+	kb_u32 n;
+	/* Frames from the root that are on the shadow stack as well, and how much of that they are:
+	 * C functions lie between. */
+	kb_u32 matched, depth;
+	kb_u32 failed;
+};
+
+/*
+ * What a program needs for a moment and a thread has no room for. A program at a probe stays on its
+ * CPU, but a kernel that can be preempted lets other threads run there meanwhile
+ * (bpf_prog_run_array_uprobe() in include/linux/bpf.h and uprobe_prog_run() in
+ * kernel/trace/bpf_trace.c disable migration only): each takes one that is free.
+ */
+#define KB_CALL_SCRATCHES 4 /* of a CPU: threads that are preempted just then */
+struct kb_call_scratch {
+	kb_u32 taken;
+	kb_u32 reserved;
+	union {
+		struct kb_call_chain chain;
+		struct kb_walk walk;
+	};
+};
+
+KB_CALL_MAP struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KB_CALL_SCRATCHES);
+	__type(key, kb_u32);
+	__type(value, struct kb_call_scratch);
+} call_scratches SEC(".maps");
+
 extern volatile struct kb_call_control call_control;
 
 struct kb_call_recent {
@@ -67,6 +113,17 @@ struct kb_call_recent {
 };
 #define KB_CALL_RECENT_BITS 6
 #define KB_CALL_RECENT	    (1 << KB_CALL_RECENT_BITS)
+
+/* Only when C functions are counted: calls_c.bpf.c. */
+struct kb_call_c {
+	kb_u64 method;	 /* PyMethodDef of the function at hand; 0: that is Python's */
+	kb_u64 callable; /* its object */
+	kb_u64 instr;	 /* where its caller stands */
+	/* The same of the call that was seen last, before it is counted. */
+	kb_u64 seen, seen_at;
+	/* The last call, and the point that it has passed last. */
+	kb_u64 last_frame, last_instr, last_callable, last_variant;
+};
 
 /*
  * A thread whose calls are counted. Only its own programs touch it: what a program reads of the
@@ -87,10 +144,11 @@ struct kb_call_thread {
 	/* The frame at hand. */
 	kb_u64 frame, code, previous, instr, owner;
 	kb_u64 identity; /* of its code object: a hash */
-	kb_u32 failure;	 /* the ledger's reason why a push had no room */
+	kb_u32 failure;	 /* the ledger's reason why a call is not counted */
 	kb_u32 by_c;	 /* C code called it */
 	kb_u32 checks;
 	kb_u32 reserved;
+	struct kb_call_c c;
 	struct kb_call_image image;
 	/* The edges taken last, each in one place: most calls are by an edge that was there before.
 	 */
@@ -99,6 +157,19 @@ struct kb_call_thread {
 	kb_u8 object[KB_IDENTITY_MAX];
 	kb_u32 chunks[KB_CALL_THREAD_CHUNKS];
 };
+
+/* The argument of the instruction at a probe that has not changed where the loop has it. */
+static __always_inline int kb_call__oparg(struct kb_call_thread *t, kb_u32 *oparg)
+{
+	kb_u64 value;
+
+	if (!t->image.oparg_base)
+		return 0;
+	value = KB_REGISTER(kb_user_registers(), t->image.oparg_base - 1);
+	*oparg = value;
+	return !t->image.oparg_memory ||
+	       !kb_read_user(oparg, sizeof(*oparg), value + (kb_s64)t->image.oparg_at);
+}
 
 /* A live call by its place from the root. NULL: the thread has no memory for that. */
 static __always_inline struct kb_call_frame *kb_call__at(struct kb_call_thread *t, kb_u64 index)
@@ -121,8 +192,45 @@ static __always_inline struct kb_call_frame *kb_call__top(struct kb_call_thread 
 	return t->depth ? kb_call__at(t, t->depth - 1) : NULL;
 }
 
+/* NULL: none is free, which is the thread's failure then. */
+static __always_inline struct kb_call_scratch *kb_call__take_scratch(struct kb_call_thread *t)
+{
+	struct kb_call_scratch *scratch;
+
+#pragma unroll
+	for (kb_u32 i = 0; i < KB_CALL_SCRATCHES; i++) {
+		kb_u32 key = i;
+
+		scratch = bpf_map_lookup_elem(&call_scratches, &key);
+		if (scratch && !__sync_lock_test_and_set(&scratch->taken, 1))
+			return scratch;
+	}
+	t->failure = KB_L_CALLS_BUSY;
+	return NULL;
+}
+
+static __always_inline void kb_call__end_scratch(struct kb_call_scratch *scratch)
+{
+	*(volatile kb_u32 *)&scratch->taken = 0;
+}
+
+/* Are C functions counted, too? */
+static __always_inline int kb_call__with_c(void)
+{
+	return (config.want & KB_WANT_C_FUNCTIONS) != 0;
+}
+
+/* A number for one more function. */
+static __always_inline kb_u32 kb_call__next_function(void)
+{
+	return __sync_fetch_and_add(&call_control.n_functions, 1) + 1;
+}
+
 /* Takes calls off until `depth` are left. now: 0 where calls are not clocked. */
 int kb_call__pop_to(struct kb_call_thread *t, kb_u32 depth, kb_u64 now);
+
+/* Takes off what lies above a frame that is near the top. 0: it is not there. */
+int kb_call__pop_to_frame(struct kb_call_thread *t, kb_u64 frame, kb_u64 now);
 
 /* Gives the memory of an empty stack back. */
 int kb_call__free(struct kb_call_thread *t);
@@ -142,5 +250,14 @@ int kb_call__find_caller(struct kb_call_thread *t, const struct kb_layout *layou
  * t->failure says why. */
 int kb_call__push(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now,
 		  kb_u32 counted);
+
+/* Where a frame stands; 0: unreadable. */
+kb_u64 kb_call__instr_of(const struct kb_layout *layout, kb_u64 frame);
+
+/* A frame calls something: is it a C function, in a call that has not been counted? */
+int kb_call__see_c(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 frame,
+		   kb_u64 cookie, kb_u64 now);
+/* Counts the call that was seen last, by a frame that is the top of the shadow stack. */
+int kb_call__count_c(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 frame);
 
 #endif

@@ -8,20 +8,14 @@
  * does no harm: each call that begins says, through its frame, which frame called it, and
  * whatever lies above that one has ended. Frames are told apart by their addresses alone. One that
  * is reused belongs to a call of which the beginning was seen, which took the old one off.
- *
- * When the calling frame is not there at all (the first event of a thread, a generator that was
- * entered by a way without a probe), the stack is made anew from the interpreter's own.
  */
 #define KB_DEFINE_CALL_MAPS
 #include "calls.bpf.h"
 #include "python/code.bpf.h"
 #include "stack.bpf.h"
 
-#define NEAR_CALLS 16 /* looked at one by one before a search */
-#define CHAIN_MAX                                                                                  \
-	2048 /* frames in one look at the interpreter's stack: Python's limit is 1,000             \
-	      */
 #define HASH_FACTOR 0x9E3779B97F4A7C15ULL
+#define IDENTITY_C  (1ULL << 63) /* no code object is there */
 
 volatile struct kb_call_control call_control = {};
 
@@ -39,14 +33,6 @@ struct {
 	__type(value, kb_u32);
 } call_edge_numbers SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, KB_CALL_FUNCTIONS_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, kb_u64); /* as edge_key.callee */
-	__type(value, kb_u32);
-} call_functions SEC(".maps");
-
 struct level_key {
 	kb_u32 slot;
 	kb_u32 function;
@@ -59,20 +45,6 @@ struct {
 	__type(key, struct level_key);
 	__type(value, kb_u32);
 } call_level_numbers SEC(".maps");
-
-/* The interpreter's stack of one thread, leaf first. */
-struct chain {
-	kb_u64 frames[CHAIN_MAX];
-	kb_u32 n;
-	kb_u32 skip_owner;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, kb_u32);
-	__type(value, struct chain);
-} call_chain SEC(".maps");
 
 /* ---------------------------------------------------------------- frames of the target */
 
@@ -109,6 +81,10 @@ __noinline int kb_call__read_code(struct kb_call_thread *t)
 
 	if (!t)
 		return 0;
+	if (kb_call__with_c() && t->c.method) {
+		t->identity = (t->c.method ^ t->proc ^ IDENTITY_C) * HASH_FACTOR;
+		return 1;
+	}
 	size = t->image.identity_bytes;
 	KB_OPAQUE(size);
 	if (!size || size > KB_IDENTITY_MAX ||
@@ -137,25 +113,25 @@ static __always_inline kb_u32 no_room(struct kb_call_thread *t, kb_u32 reason)
 	return 0;
 }
 
-/* Sends what names the function at hand, once. Returns its number, 0: no room. */
-static __always_inline kb_u32 make_function(struct kb_call_thread *t, struct kb_proc *proc,
-					    const struct kb_layout *layout)
+/* Sends what names the Python function at hand, once. Returns its number, 0: no room. */
+static __always_inline kb_u32 send_python(struct kb_call_thread *t, struct kb_proc *proc,
+					  const struct kb_layout *layout)
 {
 	struct kb_data_call_function *record;
-	kb_u64 key = t->identity;
 	kb_u32 number;
 	int seen;
 
-	/* The scratch for code objects is the CPU's: no samples meanwhile. */
-	kb_set_walking(1);
+	/* The scratch for code objects is the CPU's: no samples meanwhile, nor other threads. */
+	if (!kb_take_walking())
+		return no_room(t, KB_L_CALLS_BUSY);
 	seen = kb_code_seen(proc, layout, t->code);
-	kb_set_walking(0);
+	kb_end_walking();
 	if (seen == KB_CODE_NOT_CODE)
 		return no_room(t, KB_L_CALLS_UNREADABLE);
 	record = seen == KB_CODE_OK ? bpf_ringbuf_reserve(&data, sizeof(*record), 0) : NULL;
 	if (!record)
 		return no_room(t, KB_L_CALLS_FULL);
-	number = __sync_fetch_and_add(&call_control.n_functions, 1) + 1;
+	number = kb_call__next_function();
 	record->kind = KB_DATA_CALL_FUNCTION;
 	record->proc = proc->id;
 	record->function = number;
@@ -163,7 +139,20 @@ static __always_inline kb_u32 make_function(struct kb_call_thread *t, struct kb_
 	record->address = t->code;
 	record->name[0] = record->owner[0] = 0;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
-	if (bpf_map_update_elem(&call_functions, &key, &number, BPF_ANY))
+	return number;
+}
+
+static __always_inline kb_u32 make_function(struct kb_call_thread *t, struct kb_proc *proc,
+					    const struct kb_layout *layout)
+{
+	kb_u64 key = t->identity;
+	kb_u32 number;
+
+	/* A C function's was sent when it was seen. */
+	if (kb_call__with_c() && t->c.method)
+		return no_room(t, KB_L_CALLS_UNREADABLE);
+	number = send_python(t, proc, layout);
+	if (number && bpf_map_update_elem(&call_functions, &key, &number, BPF_ANY))
 		return no_room(t, KB_L_CALLS_FULL);
 	return number;
 }
@@ -310,7 +299,7 @@ __noinline int kb_call__push(struct kb_call_thread *t, const struct kb_layout *l
 	top->start = now;
 	top->children = 0;
 	top->overhead = 0;
-	top->instr = 0;
+	top->instr = kb_call__with_c() ? t->c.instr : 0;
 	return 1;
 }
 
@@ -335,6 +324,12 @@ static __always_inline void pop(struct kb_call_thread *t, kb_u64 now)
 	level = bpf_map_lookup_elem(&call_levels, &index);
 	if (level && *level)
 		--*level;
+	caller = kb_call__top(t);
+	/* What a C function called is its caller's to subtract: it is not clocked itself. */
+	if (kb_call__with_c() && now && caller && top->frame & KB_CALL_FRAME_C) {
+		caller->children += top->children;
+		caller->overhead += top->overhead;
+	}
 	if (!now || !top->start)
 		return;
 	spent = top->overhead;
@@ -346,7 +341,6 @@ static __always_inline void pop(struct kb_call_thread *t, kb_u64 now)
 		edge->total_ns += total;
 	if (!edge->live)
 		edge->edge_total_ns += total;
-	caller = kb_call__top(t);
 	if (caller) {
 		caller->children += total;
 		caller->overhead += spent;
@@ -402,188 +396,4 @@ __noinline int kb_call__free(struct kb_call_thread *t)
 	bpf_loop(KB_CALL_THREAD_CHUNKS, free_step, &t, 0);
 	t->n_chunks = 0;
 	return 0;
-}
-
-/* ---------------------------------------------------------------- the caller */
-
-/* Takes off what lies above a frame that is near the top. False: it is not there. */
-static __noinline int pop_to_frame(struct kb_call_thread *t, kb_u64 frame, kb_u64 now)
-{
-	struct kb_call_frame *at;
-	kb_u32 depth = t->depth;
-
-	for (int i = 0; i < NEAR_CALLS; i++) {
-		if (depth <= i)
-			return 0;
-		at = kb_call__at(t, depth - 1 - i);
-		if (at && at->frame == frame) {
-			kb_call__pop_to(t, depth - i, now);
-			return 1;
-		}
-	}
-	return 0;
-}
-
-struct chaining {
-	struct kb_call_thread *t;
-	struct chain *chain;
-	const struct kb_layout *layout;
-	kb_u64 frame;
-	kb_u32 matched; /* frames from the root that are on the shadow stack as well */
-	kb_u32 failed;
-};
-
-/* Does the frame that was read last stand for no function? C code's, and 3.12's between a class and
- * its __init__. */
-static __always_inline int is_no_function(struct kb_call_thread *t, const struct kb_layout *layout)
-{
-	kb_u8 opcode = 0;
-
-	if (layout->skip_owner && t->owner >= layout->skip_owner) {
-		t->by_c = 1;
-		return 1;
-	}
-	return t->image.init_check && !kb_read_user(&opcode, 1, t->instr) &&
-	       opcode == t->image.init_check;
-}
-
-static long chain_step(kb_u64 index, struct chaining *c)
-{
-	kb_u64 n = c->chain->n;
-
-	if (!c->frame || !kb_call__read_frame(c->t, c->layout, c->frame))
-		return 1;
-	if (!is_no_function(c->t, c->layout)) {
-		KB_OPAQUE(n);
-		if (n >= CHAIN_MAX)
-			return 1;
-		c->chain->frames[n] = c->frame;
-		c->chain->n = n + 1;
-	}
-	c->frame = c->t->previous;
-	return 0;
-}
-
-static __always_inline kb_u64 from_root(struct chain *chain, kb_u64 index)
-{
-	kb_u64 at = chain->n - 1 - index;
-
-	KB_OPAQUE(at);
-	return at < CHAIN_MAX ? chain->frames[at] : 0;
-}
-
-static long match_step(kb_u64 index, struct chaining *c)
-{
-	struct kb_call_frame *at;
-
-	if (index >= c->chain->n || index >= c->t->depth)
-		return 1;
-	at = kb_call__at(c->t, index);
-	if (!at || at->frame != from_root(c->chain, index))
-		return 1;
-	c->matched = index + 1;
-	return 0;
-}
-
-static long refill_step(kb_u64 index, struct chaining *c)
-{
-	kb_u64 place = c->matched + index;
-
-	if (place >= c->chain->n)
-		return 1;
-	if (!kb_call__read_frame(c->t, c->layout, from_root(c->chain, place)) ||
-	    !kb_call__read_code(c->t) || !kb_call__push(c->t, c->layout, 0, 0)) {
-		c->failed = 1;
-		return 1;
-	}
-	return 0;
-}
-
-/* Makes the shadow stack what the interpreter's is below the frame at hand. */
-static __always_inline int resync(struct kb_call_thread *t, const struct kb_layout *layout,
-				  kb_u64 now)
-{
-	struct chaining c = { .t = t, .layout = layout, .frame = t->previous };
-	kb_u64 frame = t->frame;
-	kb_u32 zero = 0;
-
-	c.chain = bpf_map_lookup_elem(&call_chain, &zero);
-	if (!c.chain)
-		return 0;
-	kb_count(KB_L_CALLS_RESYNCED, 1);
-	c.chain->n = 0;
-	bpf_loop(4 * CHAIN_MAX, chain_step, &c, 0);
-	bpf_loop(CHAIN_MAX, match_step, &c, 0);
-	kb_call__pop_to(t, c.matched, now);
-	bpf_loop(CHAIN_MAX, refill_step, &c, 0);
-	if (!kb_call__read_frame(t, layout, frame))
-		return 0;
-	return !c.failed;
-}
-
-/* If a frame stands for no function: goes to the one behind it. The frame at hand stays the same.
- */
-static __noinline int behind(struct kb_call_thread *t, const struct kb_layout *layout,
-			     kb_u64 *previous)
-{
-	kb_u64 frame = t->frame, code = t->code, instr = t->instr;
-	int is = 0;
-
-	if (kb_call__read_frame(t, layout, *previous) && is_no_function(t, layout)) {
-		*previous = t->previous;
-		is = 1;
-	}
-	t->frame = frame;
-	t->code = code;
-	t->instr = instr;
-	return is;
-}
-
-/*
- * The frame between a class and its __init__ lies where that of a call that has ended may have
- * lain, which looks the same on the shadow stack. It has no variables and room for next to nothing
- * (_Py_MakeShimCode), so it is close below its callee; or in another piece of the data stack.
- */
-#define SHIM_BYTES_MAX 112
-#define PIECE_BYTES    8192 /* half of the smallest: 16 kB, DATA_STACK_CHUNK_SIZE in pystate.c */
-
-static __always_inline int may_be_no_function(struct kb_call_thread *t, kb_u64 previous)
-{
-	kb_u64 above = t->frame - previous;
-
-	return t->image.init_check && (above <= SHIM_BYTES_MAX || above >= PIECE_BYTES);
-}
-
-#define NO_FUNCTIONS_MAX 3 /* in a row: C code's, and a class's */
-
-__noinline int kb_call__find_caller(struct kb_call_thread *t, const struct kb_layout *layout,
-				    kb_u64 now)
-{
-	struct kb_call_frame *top;
-	kb_u64 previous;
-
-	if (!t || !layout)
-		return 0;
-	previous = t->previous;
-	t->by_c = 0;
-	if (previous && may_be_no_function(t, previous))
-		behind(t, layout, &previous);
-	top = kb_call__top(t);
-	if (top && top->frame == previous)
-		return 1;
-	if (previous && pop_to_frame(t, previous, now))
-		return 1;
-	/* Frames that stand for no function: the caller is behind them. */
-	for (int i = 0; i < NO_FUNCTIONS_MAX && previous; i++) {
-		if (!behind(t, layout, &previous))
-			break;
-		if (previous && pop_to_frame(t, previous, now))
-			return 1;
-	}
-	if (!previous) {
-		kb_call__pop_to(t, 0, now);
-		return 1;
-	}
-	t->previous = previous;
-	return resync(t, layout, now);
 }

@@ -394,7 +394,7 @@ static __always_inline void begin_wait(struct task_struct *task, kb_u64 now, int
 	struct budget *budget;
 	struct kb_wait *known;
 	kb_u64 futex = 0;
-	int wanted;
+	int walks, wanted;
 
 	if (!proc)
 		return;
@@ -412,9 +412,10 @@ static __always_inline void begin_wait(struct task_struct *task, kb_u64 now, int
 	if (!budget)
 		return;
 	wait.proc = proc->id;
-	kb_set_walking(1);
-	wanted = describe_wait(&wait, proc, futex, take_budget(budget, now) > 0);
-	kb_set_walking(0);
+	walks = take_budget(budget, now) > 0 && kb_take_walking();
+	wanted = describe_wait(&wait, proc, futex, walks);
+	if (walks)
+		kb_end_walking();
 	budget->left -= bpf_ktime_get_ns() - now;
 	if (!wanted)
 		return;

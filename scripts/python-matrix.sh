@@ -54,6 +54,13 @@ peers_of() {
 	esac
 }
 
+# CPython's own unit tests, which programs are made of.
+tests_of() {
+	case $1 in
+	sid) echo libpython3.15-testsuite ;;
+	esac
+}
+
 # The stamp of a complete root file system. Its further lines name packages that could not be had.
 wanted_stamp() { echo "format $FORMAT: $(interpreters_of "$1") $(peers_of "$1")" | sed 's/ *$//'; }
 
@@ -96,6 +103,19 @@ build_root() {
 	rm -rf "$new"/var/cache/apt/archives/*.deb "$new"/var/lib/apt/lists/*
 }
 
+# Add them to root $2 of suite $1, which may have been made before they were wanted. A mirror may be a snapshot,
+# whose lists are old.
+add_tests() {
+	local package update=(/usr/bin/apt-get update --quiet -o Acquire::Check-Valid-Until=false)
+	for package in $(tests_of "$1"); do
+		chroot "$2" dpkg-query --show "$package" >/dev/null 2>&1 && continue
+		if ! { "$SCRIPTS/in-rootfs.sh" "$2" "${update[@]}" && install_in "$2" "$package"; } >>"$3" 2>&1; then
+			say "Debian $1 has no installable $package (log: $3)"
+		fi
+		rm -rf "$2"/var/cache/apt/archives/*.deb "$2"/var/lib/apt/lists/*
+	done
+}
+
 make_suite() {
 	local suite=$1 dir="$ROOTS/$1" new="$ROOTS/.new-$1" log="$ROOTS/$1.log"
 	local stamp="$dir/etc/keelback-rootfs"
@@ -105,6 +125,7 @@ make_suite() {
 		rm -rf --one-file-system "$dir"
 		mv "$new" "$dir"
 	fi
+	add_tests "$suite" "$dir" "$log"
 	report_missing "$suite" "$stamp"
 }
 

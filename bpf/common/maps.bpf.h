@@ -82,8 +82,10 @@ KB_MAP struct {
 } ledger SEC(".maps");
 
 /*
- * This CPU is taking the stack of a wait, and an interrupt that nothing holds off (a hardware
- * counter's) must not take one meanwhile: they share the scratch for code objects.
+ * The scratch for code objects is in use on this CPU: by the stack of a wait, which an interrupt
+ * that nothing holds off (a hardware counter's) comes into, or by a probe's program, which samples
+ * interrupt, and which other threads do where the kernel can be preempted (kernel/trace/uprobes:
+ * such programs stay on their CPU, and that is all).
  */
 KB_MAP struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -99,16 +101,25 @@ static __always_inline void kb_count(kb_u32 reason, kb_u64 n)
 {
 	kb_u64 *counter = bpf_map_lookup_elem(&ledger, &reason);
 
+	/* At once: a thread may be preempted in a probe's program, and another one count. */
 	if (counter)
-		*counter += n;
+		__sync_fetch_and_add(counter, n);
 }
 
-static __always_inline void kb_set_walking(kb_u32 is)
+/* False: it is somebody else's. */
+static __always_inline int kb_take_walking(void)
+{
+	kb_u32 zero = 0, *flag = bpf_map_lookup_elem(&walking, &zero);
+
+	return flag && !__sync_lock_test_and_set(flag, 1);
+}
+
+static __always_inline void kb_end_walking(void)
 {
 	kb_u32 zero = 0, *flag = bpf_map_lookup_elem(&walking, &zero);
 
 	if (flag)
-		*(volatile kb_u32 *)flag = is;
+		*(volatile kb_u32 *)flag = 0;
 }
 
 static __always_inline int kb_is_walking(void)

@@ -20,15 +20,28 @@ enum kb_call_point {
 	KB_POINT_LEAVE_TOP = 7, /* the call that began last ends */
 	KB_POINT_YIELD = 8,	/* the current frame is suspended */
 	KB_POINT_RAISE = 9,	/* 3.11+: an exception passes through the current frame */
-	KB_POINT_C = 10,	/* 3.11+: the current frame calls something that may be C */
+	KB_POINT_C = 10,	/* the current frame calls something that may be C */
 };
 /* The second byte tells probes with the same meaning apart; the third is enum kb_call_shape. */
 #define KB_POINT_COOKIE(point, variant, shape)                                                     \
 	((kb_u64)(shape) << 16 | (kb_u64)(variant) << 8 | (point))
+#define KB_POINT_SPECIALIZES	     (1ull << 32) /* the instruction, when its counter has run out */
 #define KB_POINT_IN_REGISTER(number) ((kb_u64)((number) + 1) << 24)
-#define KB_POINT_OF(cookie)	     ((kb_u32)(cookie)&0xff)
-#define KB_POINT_VARIANT(cookie)     ((kb_u32)((cookie) >> 8) & 0xff)
-#define KB_POINT_SHAPE(cookie)	     ((kb_u32)((cookie) >> 16) & 0xff)
+/*
+ * At KB_POINT_C the third byte says where the callable lies: (base + oparg * scale + (oparg &
+ * mask)) words below the loop's stack pointer; when that is NULL, at if_null instead of base.
+ */
+#define KB_CALLABLE_BASE    7u
+#define KB_CALLABLE_SCALE   8u
+#define KB_CALLABLE_MASK    16u
+#define KB_CALLABLE_IF_NULL 32u /* if_null is 1 then, else there is none */
+#define KB_CALLABLE_INSTR                                                                          \
+	64u /* the instruction is in a register, the frame does not have it yet                    \
+	     */
+#define KB_CALLABLE_PRECALL	 128u /* 3.11: a PRECALL, which the CALL lies behind */
+#define KB_POINT_OF(cookie)	 ((kb_u32)(cookie)&0xff)
+#define KB_POINT_VARIANT(cookie) ((kb_u32)((cookie) >> 8) & 0xff)
+#define KB_POINT_SHAPE(cookie)	 ((kb_u32)((cookie) >> 16) & 0xff)
 #define KB_POINT_REGISTER(cookie)                                                                  \
 	((kb_u32)((cookie) >> 24) &                                                                \
 	 0xff) /* 1 + DWARF's number of the one that has the frame; 0: none */
@@ -43,11 +56,24 @@ struct kb_call_image {
 	kb_u16 identity;       /* offset in a code object of what tells it from another one … */
 	kb_u16 identity_bytes; /* … a multiple of 8, at most KB_IDENTITY_MAX */
 	kb_u16 skip_resume;    /* 3.15: a RESUME with (oparg & 7) == this is no entry; 0: none */
-	kb_u8 oparg;	  /* that has it at entries: 1 + DWARF's number; 0: read the instruction */
+	kb_u8 oparg_memory;    /* the instruction's argument is in memory, at oparg_at behind … */
 	kb_u8 init_check; /* 3.12+: opcode that a frame stands at which is between a class and its
 			     __init__ and stands for no function; 0: there are none */
+	kb_s32 oparg_at;
+	kb_u8 oparg_base;    /* … 1 + DWARF's number of the register that has it; 0: not known */
+	kb_u8 stack_pointer; /* likewise the loop's, … */
+	kb_u8 instr;	     /* … and the address of the instruction */
+	kb_u8 unused;
+	/* Only when C functions are counted. Types as linked, 0: the version has none, or does not
+	 * count it. */
+	kb_u64 function_type; /* PyCFunction_Type */
+	kb_u64 method_type;   /* PyCMethod_Type, 3.9+ */
+	kb_u64 descr_type;    /* PyMethodDescr_Type, 3.7+ */
+	kb_u64 bound_type;    /* PyMethod_Type, 3.14+: what it is bound to is called */
+	kb_u64 type_type;     /* PyType_Type */
+	kb_u64 counter_out;   /* 3.11+: below this a counter has run out */
 };
-KB_ASSERT_SIZE(struct kb_call_image, 48);
+KB_ASSERT_SIZE(struct kb_call_image, 104);
 #define KB_IDENTITY_MAX 96
 
 /* Where samples are set aside, as linked: the place of a probe, and where it returns to. */
@@ -60,8 +86,10 @@ KB_ASSERT_SIZE(struct kb_call_place, 16);
 #define KB_CALL_PLACES_MAX 8192 /* three for each of some 30 probes, of 90 images */
 
 /* A live call on a shadow stack. */
+#define KB_CALL_FRAME_C 1u
 struct kb_call_frame {
-	kb_u64 frame;	 /* the interpreter's frame; bit 0: a C function that it has called */
+	kb_u64 frame;	 /* the interpreter's frame; KB_CALL_FRAME_C: a C function that it has
+			    called */
 	kb_u32 edge;	 /* 0: not known */
 	kb_u32 function; /* likewise */
 	kb_u64 start;	 /* only when calls are clocked, ns: since when, … */

@@ -23,6 +23,7 @@ enum kb_filter {
 #define KB_WANT_STATES	     128u /* how many hold the GIL, or handle an exception: in the ledger */
 #define KB_WANT_CALL_TIMES   256u /* calls are clocked … */
 #define KB_WANT_CALL_CPU     512u /* … by their threads' time on a CPU */
+#define KB_WANT_C_FUNCTIONS  4096u /* calls of C functions and methods, too */
 #define KB_WANT_CALLS	     1024u /* calls are counted: samples inside their probes are set aside */
 
 /* enum kb_sample_mode of keelback/profile.h, which BPF does not see; the sampler asserts it. */

@@ -146,6 +146,13 @@ struct kb_data_lines {
 };
 KB_ASSERT_SIZE(struct kb_data_lines, 32);
 
+/* What a function is, 0: Python's. */
+enum kb_c_function {
+	KB_C_METHOD = 1,  /* of a type, which is the owner */
+	KB_C_BOUND = 2,	  /* bound to an object, such as its module: the owner, if it is named */
+	KB_C_UNBOUND = 3, /* bound to nothing */
+};
+
 #define KB_CALL_NAME_MAX 128 /* bytes of a C function's names, with their NULs */
 
 /* A function that calls are counted of, after the record of its code object. */
@@ -153,9 +160,9 @@ struct kb_data_call_function {
 	kb_u32 kind;
 	kb_u32 proc;
 	kb_u32 function; /* number, from 1 */
-	kb_u32 is_c;
-	kb_u64 address; /* of the code object, or of the PyMethodDef */
-	/* Of a C function: its name, and its module's or its type's. */
+	kb_u32 is_c;	 /* enum kb_c_function */
+	kb_u64 address;	 /* of the code object; of C functions: of the class `type` */
+	/* Of a C function: its name, and its module's or its type's; "": none. */
 	char name[KB_CALL_NAME_MAX];
 	char owner[KB_CALL_NAME_MAX];
 };

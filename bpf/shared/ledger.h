@@ -111,7 +111,9 @@
 	  "events of more names and processes than a summary holds")                               \
 	X(AUDIT_UNNAMED, "unnamed_events", FAILED, "events whose name could not be read")          \
 	X(AUDIT_CUT, "cut_events", NOTE, "events with arguments that were cut at a limit")         \
-	X(AUDIT_NO_STACK, "no_stack", NOTE, "events whose stack could not be read")
+	X(AUDIT_NO_STACK, "no_stack", NOTE, "events whose stack could not be read")                \
+	X(CALLS_BUSY, "calls_busy", NOTE,                                                          \
+	  "calls not counted: threads that were preempted held the processor's scratch memory")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

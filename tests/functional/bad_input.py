@@ -44,6 +44,7 @@ BAD_INPUT = [
     (["calls", "-a", "--duty", "101%"], 2, r"--duty: '101%' is no percentage"),
     (["calls", "-a", "--window", "11s"], 2, r"--window: 1ms to 10s"),
     (["calls", "--window", "5ms", "--", "true"], 2, r"--window needs --duty"),
+    (["calls", "-a", "--builtins", "--function", "a:b"], 2, r"--function and --builtins exclude each other"),
     (["calls", "-a", "--time", "guess"], 2, r"--time: 'guess' is none of none, sampled, measured"),
     (["calls", "-a", "--time", "measured", "--duty", "1%"], 2, r"--duty does not go with --time measured"),
     (["calls", "-a", "--time", "none", "-r", "10"], 2, r"--rate needs --time sampled"),

@@ -31,10 +31,11 @@ def main():
         work()
     if path:
         import cProfile
-        profiles = [cProfile.Profile(builtins=path[1:] == ["builtins"])]
+        builtins = path[1:] == ["builtins"]
+        profiles = [cProfile.Profile(builtins=builtins)]
         if sys.version_info < (3, 12) and "threading" in sys.modules:  # later ones see all threads
             def begin(*_):
-                profiles.append(cProfile.Profile(builtins=False))
+                profiles.append(cProfile.Profile(builtins=builtins))
                 profiles[-1].enable()
             sys.modules["threading"].setprofile(begin)
         profiles[0].runcall(work)
@@ -282,4 +283,71 @@ def work():
     exec(compile("def made(n):\\n  return n\\nfor i in range(3): made(i)", "<made>", "exec"), {})
 '''
 
-PROGRAMS = dict(json=JSON, tokenize=TOKENIZE, regex=REGEX, asyncio=ASYNCIO, decimal=DECIMAL, threads=THREADS, mix=MIX)
+# Each way to call each kind of callable; C functions that call Python, which calls them again.
+BUILTINS = '''
+import functools, itertools, operator, sys, types
+
+class Numbers(list):
+    def append(self, value):
+        super().append(value)
+    def __lt__(self, other):
+        return len(self) < len(other)
+    def __iter__(self):
+        return super().__iter__()
+    def __getitem__(self, index):
+        return super().__getitem__(index)
+
+def negative(value):
+    return -value
+
+def nested(depth):
+    return sorted(range(3), key=lambda value: nested(depth - 1) if depth and not value else value) and depth
+
+def reduced(depth):
+    return functools.reduce(lambda a, b: a + (reduced(depth - 1) if depth else b), [1, 2, 3])
+
+def generated(n):
+    for i in range(n):
+        yield len(str(i))
+
+def calling(functions, value):
+    total = []
+    for function in functions:  # one instruction calls all of them
+        total.append(function(value))
+    return total
+
+def failing():
+    for function in (int, len, operator.index, negative, [].pop, {}.popitem):
+        try:
+            function("x")
+        except (TypeError, ValueError, IndexError, KeyError):
+            pass
+
+# Up to 3.13 cProfile sees it begin, but not end.
+bound = types.MethodType(len, [1, 2]) if sys.version_info >= (3, 14) else negative.__get__(1)
+
+def work():
+    numbers = Numbers([3, 1, 2])
+    list.append(numbers, 4), list.append(*(numbers, 5)), Numbers.append(numbers, 6), numbers.append(7)
+    numbers.sort(key=negative), sorted(numbers, key=negative, reverse=True), sorted(*(numbers,), **{"key": negative})
+    max(numbers, key=negative), min(*[1, 2]), print(*[], end="", sep=""), "{}".format(*"a"), "{a}".format(**{"a": 1})
+    dict.fromkeys("abc"), int.from_bytes(b"a", "big"), str.maketrans("a", "b"), list.__new__(Numbers), Numbers.mro()
+    Numbers() < numbers, bound(), (1).__add__(2), [].__len__(), operator.itemgetter(1)(numbers), "a".join("bc")
+    functools.partial(max, 1)(2), list(map(negative, numbers)), list(map(len, ["a"])), list(itertools.chain(numbers))
+    nested(3), reduced(3)
+    g = generated(4)
+    next(g), g.send(None), list(g), sum(generated(3)), dict(enumerate(generated(2))), [*generated(2)]
+    for order in ((len, negative, len), (repr, repr, len), (negative, len, len, negative, repr, Numbers, len)):
+        for value in ([1], ()) if negative not in order else ():
+            calling(order, value)
+        for value in range(3):
+            calling([f for f in order if f not in (len, Numbers)] + [abs, bin, negative, abs], value)
+    for i in range(30):
+        calling([abs, negative] if i % 3 else [abs, abs, hash], i)
+    failing()
+    getattr(numbers, "append")(1), isinstance(1, int), hasattr(numbers, "x"), callable(len), vars(types).get("x")
+    any(len(x) > 9 for x in ["a", "bcd"]), next(iter([1])), iter(negative, -1), eval("negative(len([1]))")
+'''
+
+PROGRAMS = dict(json=JSON, tokenize=TOKENIZE, regex=REGEX, asyncio=ASYNCIO, decimal=DECIMAL, threads=THREADS, mix=MIX,
+                builtins=BUILTINS)

@@ -43,8 +43,8 @@ def go_on(target):
     target.stdin.close()
 
 
-def finish(counter):
-    output, _ = counter.communicate(timeout=60)
+def finish(counter, timeout=60):
+    output, _ = counter.communicate(timeout=timeout)
     print(output)
     assert counter.returncode == 0, counter.returncode
     return output

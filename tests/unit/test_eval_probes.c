@@ -92,6 +92,11 @@ static void check_places(const struct kb_elf_file *elf, const struct kb_eval_pro
 		assert_int_equal(probe->frame == KB_EVAL_FRAME_REGISTER,
 				 probe->frame_register != KB_REGISTER_NONE);
 		assert_int_equal(probe->role == KB_EVAL_C_CALL, probe->callable.base != 0);
+		/* Where the call stands is in the frame, or in a register that still has it. */
+		if (probe->role == KB_EVAL_C_CALL && !probe->instr_stored) {
+			assert_int_not_equal(probes->instr, KB_REGISTER_NONE);
+			assert_false(probe->at.written & KB_REGISTER_BIT(probes->instr));
+		}
 	}
 }
 

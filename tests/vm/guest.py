@@ -332,6 +332,38 @@ def test_deep():
         assert profile.ledger[flag] > profile.attempted / 2
 
 
+# Processes that are preempted in each other's probes, mostly where code is new.
+CALLED = """
+import os, time
+time.sleep(5)
+for child in range(6):
+    if not os.fork():
+        for i in range(200):
+            space = {}
+            exec("def f_%d_%d(n): return f_%d_%d(n - 1) if n else abs(n)" % ((child, i) * 2), space)
+            space["f_%d_%d" % (child, i)](4)
+        os._exit(0)
+for _ in range(6):
+    os.wait()
+"""
+
+
+@case
+def test_calls():
+    """Counts are exact where threads are preempted in a probe's program, and before Linux 6.4."""
+    mode = Path("/sys/kernel/debug/sched/preempt").read_text()
+    assert "(full)" in mode, mode
+    out, names = "/tmp/calls.json", [f"f_{child}_{i}" for child in range(6) for i in range(200)]
+    keelback("calls", "--builtins", "--time", "none", "-o", out, "--", PYTHON, script("called.py", CALLED))
+    calls = json.loads(Path(out).read_text())
+    counted = {f["name"]: f["ncalls"] for f in calls["functions"]}
+    print(f"  {calls['ledger']}")
+    wrong = {name: counted.get(name) for name in names if counted.get(name) != 5}
+    print(f"  {len(wrong)} of {len(names)} are wrong, such as {list(wrong.items())[:5]}")
+    assert not wrong
+    assert counted["<built-in method builtins.abs>"] == 1200
+
+
 AUDITED = r'''
 import json, os, sys
 seen = []

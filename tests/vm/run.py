@@ -37,6 +37,7 @@ export PATH=/bin:/usr/bin HOME=/ LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PYTHON
 /bin/busybox mount -t bpf bpf /sys/fs/bpf
 /bin/busybox mount -t cgroup2 cgroup2 /sys/fs/cgroup
 /bin/busybox mount -t tracefs tracefs /sys/kernel/tracing
+/bin/busybox mount -t debugfs debugfs /sys/kernel/debug
 {python} /keelback/tests/vm/guest.py '{wanted}'
 /bin/busybox poweroff -f
 """
@@ -107,7 +108,7 @@ def run_machine(image, root):
     """Runs the machine to its end; yields the lines of its console."""
     command = ["nice", "-n", "10", "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", MEMORY]
     command += ["-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]
-    command += ["-kernel", image, "-initrd", root, "-append", "console=ttyS0 panic=-1 quiet"]
+    command += ["-kernel", image, "-initrd", root, "-append", "console=ttyS0 panic=-1 quiet preempt=full"]
     machine = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")
     timer = threading.Timer(TIMEOUT, machine.kill)
     timer.start()

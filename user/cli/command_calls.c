@@ -57,6 +57,10 @@ static const struct argp_option options[] = {
 	{ "rate", 'r', "HZ", 0, "Samples per second and thread for --time sampled (default: 1000)",
 	  0 },
 	{ "tid", 't', "TID", 0, "Only this thread, by host TID", 0 },
+	{ "builtins", KEY_BUILTINS, NULL, 0,
+	  "C functions and methods, too, as cProfile names them. Their calls cost as much as "
+	  "Python's; their time is part of their callers'",
+	  0 },
 	{ "function", KEY_FUNCTION, "MODULE:NAME|FILE:LINE", 0,
 	  "Only this function, such as __main__:work or json.decoder:JSONDecoder.decode, or this "
 	  "line, at a hardware breakpoint: every call, who called, and how long it took; nothing "
@@ -143,6 +147,7 @@ static const char doc[] =
 	"  keelback calls -p 4711 -d 10                      in windows, 2% slower at most\n"
 	"  keelback calls -p 4711 -d 1 --exact -o one.pstats all calls of a second, for pstats\n"
 	"  keelback calls -s ncalls --restrict 20 -- python3 program.py\n"
+	"  keelback calls --builtins -s ncalls -- python3 program.py\n"
 	"  keelback calls -p 4711 --function app.db:query    one function, with its latencies\n\n"
 	"The table is that of Python's pstats: ncalls (all/without recursion), tottime in the "
 	"function itself, cumtime with what it called. With windows, calls are those of the "
@@ -188,6 +193,9 @@ static struct kb_error *check(struct calls_args *args)
 		return kb_usage("--function counts all calls and clocks them by the wall: of "
 				"--exact, --duty, --window, --rate, --time and --clock only --time "
 				"none goes with it");
+	if (args->n_functions && args->builtins)
+		return kb_usage("--function and --builtins exclude each other: C functions have no "
+				"bytecode that could be watched");
 	if (args->n_functions && args->timing < 0)
 		args->timing = KB_CALLS_MEASURED;
 	if (args->n_functions)

@@ -264,9 +264,12 @@ static struct kb_error *open_sampled(struct kb_call_counter *c)
 		.no_gc = true,
 	};
 
-	c->extension = (struct kb_sampler_extension){
-		.runs = KB_RUN_CALLS, .want = KB_WANT_CALLS, .collector = &collector, .context = c
-	};
+	c->extension =
+		(struct kb_sampler_extension){ .runs = KB_RUN_CALLS,
+					       .want = KB_WANT_CALLS |
+						       (c->opts.builtins ? KB_WANT_C_FUNCTIONS : 0),
+					       .collector = &collector,
+					       .context = c };
 	KB_TRY(kb_sampler__create_extended(c->target, &opts, &c->extension, &c->sampler));
 	c->session = kb_sampler__session(c->sampler);
 	return NULL;
@@ -292,7 +295,8 @@ static struct kb_error *open_own(struct kb_call_counter *c)
 	programs.config.ring_high = DATA_BYTES / 4;
 	if (!chosen)
 		programs.config.want = KB_WANT_CALLS | (measured ? KB_WANT_CALL_TIMES : 0) |
-				       (measured && cpu ? KB_WANT_CALL_CPU : 0);
+				       (measured && cpu ? KB_WANT_CALL_CPU : 0) |
+				       (c->opts.builtins ? KB_WANT_C_FUNCTIONS : 0);
 	c->session = &c->own;
 	return kb_session__open(&c->own, &opts);
 }

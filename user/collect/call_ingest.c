@@ -31,6 +31,37 @@ static uint32_t add_python(struct kb_call_ingest *ingest, const struct kb_functi
 				      plain_name(info->name));
 }
 
+#define C_FILE "~" /* as cProfile has it */
+
+/*
+ * What cProfile calls a C function (normalizeUserObj() in Modules/_lsprof.c): the representation of
+ * what its type has by its name, else module and name. Classes have __new__ under this name, too,
+ * each of which is one and the same function to cProfile.
+ */
+static void label_c(const struct kb_data_call_function *record, char *label, size_t size)
+{
+	const char *name = record->name, *owner = record->owner;
+
+	if (record->is_c == KB_C_METHOD)
+		snprintf(label, size, "<method '%s' of '%s' objects>", name, owner);
+	else if (record->is_c == KB_C_UNBOUND)
+		snprintf(label, size, "<%s%s%s>", strcmp(owner, "builtins") ? owner : "",
+			 *owner && strcmp(owner, "builtins") ? "." : "", name);
+	else if (!*owner && !strcmp(name, "__new__"))
+		snprintf(label, size, "<built-in method %s of type object at %#" PRIx64 ">", name,
+			 (uint64_t)record->address);
+	else
+		snprintf(label, size, "<built-in method %s%s%s>", owner, *owner ? "." : "", name);
+}
+
+static uint32_t add_c(struct kb_call_ingest *ingest, const struct kb_data_call_function *record)
+{
+	char label[2 * KB_CALL_NAME_MAX + 64];
+
+	label_c(record, label, sizeof(label));
+	return kb_calls__add_function(ingest->calls, C_FILE, 0, label);
+}
+
 /* The place of a number; NULL: no memory. */
 static uint32_t *place_of(struct kb_call_ingest *ingest, uint32_t number)
 {
@@ -54,6 +85,10 @@ void kb_call_ingest__function(struct kb_call_ingest *ingest, struct kb_ingest *n
 
 	if (!place)
 		return;
+	if (record->is_c) {
+		*place = add_c(ingest, record);
+		return;
+	}
 	function = kb_ingest__function_at(names, record->proc, record->address);
 	if (function != KB_ID_NONE)
 		*place = add_python(ingest, kb_profile__function(profile, function));
@@ -166,7 +201,7 @@ static struct kb_error *add_rows(struct kb_call_ingest *ingest,
 		struct kb_call_stats stats = times(row->direct, row->cumulative, per_second);
 
 		ids[i] = kb_calls__add_function(
-			ingest->calls, *row->label.file ? row->label.file : "~",
+			ingest->calls, *row->label.file ? row->label.file : C_FILE,
 			*row->label.file ? row->label.number : 0, plain_name(row->label.name));
 		if (ids[i] == KB_ID_NONE ||
 		    !kb_calls__add_stats(ingest->calls, KB_ID_NONE, ids[i], &stats))
@@ -237,7 +272,8 @@ struct kb_error *kb_call_ingest__set_ledger(struct kb_call_ingest *ingest,
 					    const struct kb_profile *profile, uint32_t rough)
 {
 	static const enum kb_ledger_reason lost[] = { KB_L_CALLS_NOT_IDENTIFIED,
-						      KB_L_CALLS_UNREADABLE, KB_L_CALLS_FULL };
+						      KB_L_CALLS_UNREADABLE, KB_L_CALLS_FULL,
+						      KB_L_CALLS_BUSY };
 	static const enum kb_ledger_reason notes[] = { KB_L_CALLS_REPEATED, KB_L_CALLS_THROWN,
 						       KB_L_CALLS_RESYNCED, KB_L_CALLS_TOO_DEEP,
 						       KB_L_SET_ASIDE,	    KB_L_CHOSEN_OTHER_READS,

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include "base/array.h"
 #include "base/error.h"
@@ -73,9 +74,21 @@ void kb_call_probes__destroy(struct kb_call_probes *probes)
 #define DWARF_FIRST_ARGUMENT  5 /* rdi, rsi: psABI, figure 3.36 */
 #define DWARF_SECOND_ARGUMENT 4
 
+static uint64_t shape_of(const struct kb_eval_probe *probe, unsigned minor)
+{
+	const struct kb_eval_callable *callable = &probe->callable;
+	const char *opcode = kb_opcode__name(minor, (unsigned)probe->opcode);
+
+	return callable->base | (callable->scale ? KB_CALLABLE_SCALE : 0) |
+	       (callable->mask ? KB_CALLABLE_MASK : 0) |
+	       (callable->if_null ? KB_CALLABLE_IF_NULL : 0) |
+	       (probe->instr_stored ? 0 : KB_CALLABLE_INSTR) |
+	       (!strncmp(opcode, "PRECALL", strlen("PRECALL")) ? KB_CALLABLE_PRECALL : 0);
+}
+
 /* What the BPF program takes a probe for; 0: it is not wanted. */
 static uint64_t point_of(const struct kb_call_probes *probes, const struct kb_eval_probe *probe,
-			 uint32_t *n_entries)
+			 unsigned minor, uint32_t *n_entries, uint32_t *n_c_calls)
 {
 	bool first = probe->frame_register == DWARF_FIRST_ARGUMENT;
 	bool in_register = probe->frame == KB_EVAL_FRAME_REGISTER;
@@ -98,6 +111,10 @@ static uint64_t point_of(const struct kb_call_probes *probes, const struct kb_ev
 				       : probe->frame == KB_EVAL_FRAME_LEFT ? KB_POINT_LEAVE_TOP
 									    : KB_POINT_LEAVE,
 				       0, 0);
+	case KB_EVAL_C_CALL:
+		return probes->opts.builtins
+			       ? KB_POINT_COOKIE(KB_POINT_C, (*n_c_calls)++, shape_of(probe, minor))
+			       : 0;
 	default:
 		return 0;
 	}
@@ -140,8 +157,53 @@ static void set_thrown(uint64_t *set, unsigned minor)
 
 #define RESUME_AT_GENERATOR_START 4 /* 3.15: Include/internal/pycore_opcode_utils.h */
 
-static struct kb_error *describe(struct kb_call_probes *probes, uint32_t image,
-				 const struct kb_image_info *info,
+/*
+ * Below what a counter of specialization has run out. Its low bits are the backoff, of
+ * which 3.14 and later take the largest as "never" (backoff_counter_triggers() in
+ * Include/internal/pycore_backoff.h).
+ */
+static unsigned counter_out(unsigned minor)
+{
+	static const unsigned by_minor[] = { [11] = 16, 16, 16, 15, 7 };
+	const unsigned n = sizeof(by_minor) / sizeof(*by_minor);
+
+	return by_minor[minor < n ? minor : n - 1];
+}
+
+/* What is a C function's, and where the loop has what it calls. */
+static struct kb_error *describe_c(const struct kb_elf_file *elf, unsigned minor,
+				   const struct kb_eval_probes *found, struct kb_call_image *call)
+{
+	/* From the version on in which cProfile is told of their calls (Python/ceval.c,
+	 * Modules/_lsprof.c). */
+	const struct {
+		const char *name;
+		unsigned since;
+		kb_u64 *address;
+	} types[] = { { "PyCFunction_Type", 6, &call->function_type },
+		      { "PyCMethod_Type", 9, &call->method_type },
+		      { "PyMethodDescr_Type", 7, &call->descr_type },
+		      { "PyMethod_Type", 14, &call->bound_type },
+		      { "PyType_Type", 6, &call->type_type } };
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
+		struct kb_elf_symbol symbol;
+
+		if (minor < types[i].since)
+			continue;
+		if (!kb_elf_file__symbol(elf, types[i].name, &symbol))
+			return kb_unsupported("the interpreter does not export %s", types[i].name);
+		*types[i].address = symbol.address;
+	}
+	call->stack_pointer = 1 + found->stack_pointer;
+	call->counter_out = counter_out(minor);
+	if (found->instr != KB_REGISTER_NONE)
+		call->instr = 1 + found->instr;
+	return NULL;
+}
+
+static struct kb_error *describe(struct kb_call_probes *probes, const struct kb_elf_file *elf,
+				 uint32_t image, const struct kb_image_info *info,
 				 const struct kb_eval_probes *found)
 {
 	int init_check = kb_opcode__number(info->layout.version_minor, "EXIT_INIT_CHECK");
@@ -157,11 +219,16 @@ static struct kb_error *describe(struct kb_call_probes *probes, uint32_t image,
 		return kb_unsupported("code objects of an unknown shape");
 	if (layout->version_minor >= 15)
 		call.skip_resume = RESUME_AT_GENERATOR_START;
-	if (found->oparg.number != KB_REGISTER_NONE && !found->oparg.memory)
-		call.oparg = 1 + found->oparg.number;
+	if (found->oparg.number != KB_REGISTER_NONE) {
+		call.oparg_base = 1 + found->oparg.number;
+		call.oparg_memory = found->oparg.memory;
+		call.oparg_at = found->oparg.displacement;
+	}
 	if (init_check > 0)
 		call.init_check = init_check;
 	set_thrown((uint64_t *)call.thrown, layout->version_minor);
+	if (probes->opts.builtins)
+		KB_TRY(describe_c(elf, layout->version_minor, found, &call));
 	return kb_call_programs__add_image(probes->calls, image, &call);
 }
 
@@ -176,8 +243,12 @@ static const char *doubt(const struct kb_call_probes *probes, const struct kb_im
 		       "supported yet";
 	if (info->layout.version_minor >= 11 && found->targets.mismatches)
 		return "the table of its instructions was not found for certain";
+	if (info->layout.version_minor >= 15 && found->oparg.number == KB_REGISTER_NONE)
+		return "where the loop has its instructions' arguments was not found";
 	if (probes->opts.ends && found->exits_missing)
 		return found->exits_missing;
+	if (probes->opts.builtins && found->c_calls_missing)
+		return found->c_calls_missing;
 	return NULL;
 }
 
@@ -196,35 +267,45 @@ static struct kb_error *set_aside(struct kb_call_probes *probes, uint32_t image,
 	return NULL;
 }
 
-static struct kb_error *find(struct kb_call_probes *probes, const struct kb_image_info *info,
-			     struct file *file)
+static struct kb_error *find_in(struct kb_call_probes *probes, const struct kb_elf_file *elf,
+				const struct kb_image_info *info, struct file *file)
 {
 	struct kb_eval_probes found;
-	struct kb_elf_file *elf;
-	struct kb_error *err;
-	uint32_t n_entries = 0;
+	uint32_t n_entries = 0, n_c_calls = 0;
 	const char *reason;
 
-	KB_TRY(kb_elf_file__open(file->fd, &elf));
-	if (!elf)
-		return kb_unsupported("no ELF file");
-	err = kb_eval_probes__find(elf, info, &found);
-	kb_elf_file__close(elf);
-	KB_TRY(err);
+	KB_TRY(kb_eval_probes__find(elf, info, &found));
 	reason = doubt(probes, info, &found);
 	if (reason)
 		return kb_unsupported("calls cannot be counted: %s", reason);
 	for (uint32_t i = 0; i < found.n; i++) {
-		uint64_t cookie = point_of(probes, &found.probes[i], &n_entries);
+		uint64_t cookie = point_of(probes, &found.probes[i], info->layout.version_minor,
+					   &n_entries, &n_c_calls);
 
 		if (!cookie)
 			continue;
 		cookie |= register_of(&found, &found.probes[i]);
+		if (found.probes[i].specializes)
+			cookie |= KB_POINT_SPECIALIZES;
 		file->cookies[file->n] = cookie;
 		file->offsets[file->n++] = found.probes[i].at.offset;
 		KB_TRY(set_aside(probes, file->image, &found.probes[i].at));
 	}
-	return describe(probes, file->image, info, &found);
+	return describe(probes, elf, file->image, info, &found);
+}
+
+static struct kb_error *find(struct kb_call_probes *probes, const struct kb_image_info *info,
+			     struct file *file)
+{
+	struct kb_elf_file *elf;
+	struct kb_error *err;
+
+	KB_TRY(kb_elf_file__open(file->fd, &elf));
+	if (!elf)
+		return kb_unsupported("no ELF file");
+	err = find_in(probes, elf, info, file);
+	kb_elf_file__close(elf);
+	return err;
 }
 
 /* pid 0: everywhere. */

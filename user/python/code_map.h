@@ -86,9 +86,16 @@ struct kb_code_place {
 
 /* The first 8 bytes that are read from memory at a register - 8: the register. */
 int kb_code__reads_below(const struct kb_elf_file *elf, uint64_t address);
-/* The first 8 bytes that are written to memory at a register + displacement, other than the stack
- * pointer: the register. */
-int kb_code__stores_at(const struct kb_elf_file *elf, uint64_t address, int64_t displacement);
+/* Where the code from an address on writes 8 bytes to memory. */
+struct kb_code_store {
+	uint64_t address; /* of the instruction */
+	int8_t base;	  /* the register that has where; KB_REGISTER_NONE: nothing is written */
+	int8_t value; /* the register that is written; KB_REGISTER_NONE: none that still is as at
+			 the start */
+};
+/* The first ones that go to a register + displacement, other than the stack pointer. */
+struct kb_code_store kb_code__store_at(const struct kb_elf_file *elf, uint64_t address,
+				       int64_t displacement);
 /* The first 4 bytes that are sign-extended to 8. */
 struct kb_code_place kb_code__extends(const struct kb_elf_file *elf, uint64_t address);
 

@@ -59,9 +59,10 @@ int kb_code__reads_below(const struct kb_elf_file *elf, uint64_t address)
 	return KB_REGISTER_NONE;
 }
 
-int kb_code__stores_at(const struct kb_elf_file *elf, uint64_t address, int64_t displacement)
+struct kb_code_store kb_code__store_at(const struct kb_elf_file *elf, uint64_t address,
+				       int64_t displacement)
 {
-	return KB_REGISTER_NONE;
+	return (struct kb_code_store){ .base = KB_REGISTER_NONE, .value = KB_REGISTER_NONE };
 }
 
 struct kb_code_place kb_code__extends(const struct kb_elf_file *elf, uint64_t address)

@@ -355,34 +355,41 @@ int kb_code__reads_below(const struct kb_elf_file *elf, uint64_t address)
 
 #define STORE_STEPS_MAX 24
 
-int kb_code__stores_at(const struct kb_elf_file *elf, uint64_t address, int64_t displacement)
+struct kb_code_store kb_code__store_at(const struct kb_elf_file *elf, uint64_t address,
+				       int64_t displacement)
 {
+	struct kb_code_store store = { .base = KB_REGISTER_NONE, .value = KB_REGISTER_NONE };
 	kb_register_set written = KB_REGISTER_STACK;
-	int number = KB_REGISTER_NONE;
 	struct x86_code code;
 	uint64_t target;
 
 	if (!x86_code__open(&code, elf, true))
-		return number;
+		return store;
 	for (int i = 0; i < STORE_STEPS_MAX && x86_code__fetch(&code, address); i++) {
 		const cs_x86_op *op = code.insn->detail->x86.operands;
-		int base;
+		int base, value;
 
 		if (x86_code__target(code.insn, &target))
 			break;
-		address += code.insn->size;
-		if (code.insn->id == X86_INS_MOV && op[0].type == X86_OP_MEM && op[0].size == 8 &&
-		    op[0].mem.index == X86_REG_INVALID && op[0].mem.disp == displacement) {
-			base = x86_register__number(op[0].mem.base);
-			if (base != KB_REGISTER_NONE && !(written & KB_REGISTER_BIT(base))) {
-				number = base;
-				break;
-			}
+		base = code.insn->id == X86_INS_MOV && op[0].type == X86_OP_MEM &&
+				       op[0].size == 8 && op[0].mem.index == X86_REG_INVALID &&
+				       op[0].mem.disp == displacement
+			       ? x86_register__number(op[0].mem.base)
+			       : KB_REGISTER_NONE;
+		if (base != KB_REGISTER_NONE && !(written & KB_REGISTER_BIT(base))) {
+			value = op[1].type == X86_OP_REG ? x86_register__number(op[1].reg)
+							 : KB_REGISTER_NONE;
+			store.address = address;
+			store.base = (int8_t)base;
+			if (value != KB_REGISTER_NONE && !(written & KB_REGISTER_BIT(value)))
+				store.value = (int8_t)value;
+			break;
 		}
+		address += code.insn->size;
 		written |= x86_code__written(&code);
 	}
 	x86_code__close(&code);
-	return number;
+	return store;
 }
 
 struct kb_code_place kb_code__extends(const struct kb_elf_file *elf, uint64_t address)

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "python/opcode.h"
 #include "symbols/eh_frame.h"
-#include "symbols/eval_probes.h"
+#include "symbols/eval_finder.h"
 #include "symbols/unwind_rule.h"
 #include "symbols/unwind_table.h"
 #include "system/usdt_note.h"
@@ -14,20 +14,10 @@
 /* A loop lies in one or two ranges; where every handler is a function there are 230. */
 #define TAIL_CALL_RANGES_MIN 64
 
-struct finder {
-	const struct kb_elf_file *elf;
-	unsigned int minor;
-	uint16_t tstate_frame; /* offset in a thread state */
-	struct kb_eh_frame *frames;
-	struct kb_code_map map; /* of the loop */
-	uint64_t code_bytes;	/* in it */
-	struct kb_eval_probes *out;
-};
-
 /* ---------------------------------------------------------------- the code */
 
 /* What .eh_frame describes as one around an address. */
-static const struct kb_eh_range *range_of(const struct finder *finder, uint64_t address)
+static const struct kb_eh_range *range_of(const struct kb_eval_finder *finder, uint64_t address)
 {
 	uint32_t low = 0, high = kb_eh_frame__count(finder->frames);
 
@@ -46,7 +36,8 @@ static const struct kb_eh_range *range_of(const struct finder *finder, uint64_t 
 }
 
 /* Adds the code around an address to the loop's, unless it is there. */
-static struct kb_error *add_range(struct finder *finder, uint64_t address, uint32_t *n_ranges)
+static struct kb_error *add_range(struct kb_eval_finder *finder, uint64_t address,
+				  uint32_t *n_ranges)
 {
 	struct kb_eval_probes *out = finder->out;
 	const struct kb_eh_range *range = range_of(finder, address);
@@ -67,7 +58,7 @@ static struct kb_error *add_range(struct finder *finder, uint64_t address, uint3
 	return kb_code_map__add_code(&finder->map, finder->elf, range->start, range->end);
 }
 
-static struct kb_error *read_code(struct finder *finder)
+static struct kb_error *read_code(struct kb_eval_finder *finder)
 {
 	struct kb_eval_probes *out = finder->out;
 	struct kb_elf_symbol symbol;
@@ -89,7 +80,7 @@ static struct kb_error *read_code(struct finder *finder)
 
 /* ---------------------------------------------------------------- points */
 
-static struct kb_eval_probe *add(struct finder *finder, enum kb_eval_role role,
+static struct kb_eval_probe *add(struct kb_eval_finder *finder, enum kb_eval_role role,
 				 const struct kb_probe_address *at)
 {
 	struct kb_eval_probes *out = finder->out;
@@ -108,16 +99,24 @@ static struct kb_eval_probe *add(struct finder *finder, enum kb_eval_role role,
 	return probe;
 }
 
-/* In the code of an instruction. NULL: the version has no such instruction. */
-static struct kb_eval_probe *add_handler(struct finder *finder, enum kb_eval_role role,
-					 const char *name, kb_register_set intact)
+bool kb_eval_finder__has_handler(const struct kb_eval_finder *finder, const char *name)
+{
+	const struct kb_opcode_targets *targets = &finder->out->targets;
+	int opcode = kb_opcode__number(finder->minor, name);
+
+	return opcode >= 0 && targets->target[opcode] != targets->unknown;
+}
+
+struct kb_eval_probe *kb_eval_finder__add_handler(struct kb_eval_finder *finder,
+						  enum kb_eval_role role, const char *name,
+						  kb_register_set intact)
 {
 	const struct kb_opcode_targets *targets = &finder->out->targets;
 	int opcode = kb_opcode__number(finder->minor, name);
 	struct kb_eval_probe *probe;
 	struct kb_probe_address at;
 
-	if (opcode < 0 || targets->target[opcode] == targets->unknown ||
+	if (!kb_eval_finder__has_handler(finder, name) ||
 	    !kb_probe_address__search(finder->elf, &finder->map, targets->target[opcode], intact,
 				      &at))
 		return NULL;
@@ -128,7 +127,7 @@ static struct kb_eval_probe *add_handler(struct finder *finder, enum kb_eval_rol
 }
 
 /* At the beginning of a function, whose index-th argument is the frame. */
-static struct kb_error *add_function(struct finder *finder, enum kb_eval_role role,
+static struct kb_error *add_function(struct kb_eval_finder *finder, enum kb_eval_role role,
 				     uint64_t function, int argument)
 {
 	const struct kb_eh_range *range = range_of(finder, function);
@@ -150,7 +149,7 @@ static struct kb_error *add_function(struct finder *finder, enum kb_eval_role ro
 
 /* ---------------------------------------------------------------- up to 3.10 */
 
-static void add_return(struct finder *finder, uint64_t address)
+static void add_return(struct kb_eval_finder *finder, uint64_t address)
 {
 	struct kb_eval_probe *probe;
 	struct kb_probe_address at;
@@ -167,7 +166,7 @@ static void add_return(struct finder *finder, uint64_t address)
  * before the epilogue, or a jump behind it. Where it was inlined, its check of the result lies
  * between the store and the epilogue.
  */
-static void add_returns(struct finder *finder)
+static void add_returns(struct kb_eval_finder *finder)
 {
 	struct kb_eval_probes *out = finder->out;
 	uint64_t places[PLACES_MAX];
@@ -216,7 +215,7 @@ static bool semaphore_of(const struct kb_elf_file *elf, const char *name, uint64
 }
 
 /* Where an instruction's code goes on behind its check; 0: it has none. */
-static uint64_t behind_check(const struct finder *finder, const char *name,
+static uint64_t behind_check(const struct kb_eval_finder *finder, const char *name,
 			     const struct kb_code_check *checks, size_t n)
 {
 	int opcode = kb_opcode__number(finder->minor, name);
@@ -234,7 +233,7 @@ static uint64_t behind_check(const struct finder *finder, const char *name,
  * (exit_unwind in Python/ceval.c): what is none of the first two is that. A second check, behind
  * calling a trace function, goes on where the first does.
  */
-static bool add_unwinding(struct finder *finder)
+static bool add_unwinding(struct kb_eval_finder *finder)
 {
 	struct kb_eval_probes *out = finder->out;
 	struct kb_code_check checks[PLACES_MAX];
@@ -260,7 +259,7 @@ static bool add_unwinding(struct finder *finder)
 }
 
 /* The function that clears a frame, when RETURN_VALUE calls it and the loop does elsewhere too. */
-static uint64_t clearing_function(const struct finder *finder, const char *name)
+static uint64_t clearing_function(const struct kb_eval_finder *finder, const char *name)
 {
 	const struct kb_eval_probes *out = finder->out;
 	int opcode = kb_opcode__number(finder->minor, "RETURN_VALUE");
@@ -277,7 +276,7 @@ static uint64_t clearing_function(const struct finder *finder, const char *name)
 	return n >= 2 ? callee : 0;
 }
 
-static struct kb_error *add_exits(struct finder *finder)
+static struct kb_error *add_exits(struct kb_eval_finder *finder)
 {
 	const char *name = finder->minor == 11	 ? "_PyFrame_Clear"
 			   : finder->minor == 12 ? "_PyEvalFrameClearAndPop"
@@ -285,7 +284,7 @@ static struct kb_error *add_exits(struct finder *finder)
 	uint64_t semaphore, clear;
 
 	if (finder->minor == 11 && semaphore_of(finder->elf, "function__return", &semaphore)) {
-		add_handler(finder, KB_EVAL_EXIT, "RETURN_VALUE", 0);
+		kb_eval_finder__add_handler(finder, KB_EVAL_EXIT, "RETURN_VALUE", 0);
 		if (!add_unwinding(finder))
 			finder->out->exits_missing = "where exceptions leave a frame was not found "
 						     "in the eval loop";
@@ -294,13 +293,13 @@ static struct kb_error *add_exits(struct finder *finder)
 	clear = clearing_function(finder, name);
 	if (clear)
 		return add_function(finder, KB_EVAL_EXIT, clear, finder->minor == 11 ? 0 : 1);
-	add_handler(finder, KB_EVAL_EXIT, "RETURN_VALUE", 0);
-	add_handler(finder, KB_EVAL_EXIT, "RETURN_CONST", 0);
+	kb_eval_finder__add_handler(finder, KB_EVAL_EXIT, "RETURN_VALUE", 0);
+	kb_eval_finder__add_handler(finder, KB_EVAL_EXIT, "RETURN_CONST", 0);
 	finder->out->exits_missing = "the function that clears frames was not found";
 	return NULL;
 }
 
-static struct kb_error *add_instructions(struct finder *finder)
+static struct kb_error *add_instructions(struct kb_eval_finder *finder)
 {
 	static const char *const resumes[] = { "RESUME", "RESUME_QUICK", "RESUME_CHECK",
 					       "RESUME_CHECK_JIT", "INSTRUMENTED_RESUME" };
@@ -311,169 +310,20 @@ static struct kb_error *add_instructions(struct finder *finder)
 	if (finder->minor >= 15 && finder->out->oparg.number != KB_REGISTER_NONE)
 		intact = KB_REGISTER_BIT(finder->out->oparg.number);
 	for (size_t i = 0; i < sizeof(resumes) / sizeof(resumes[0]); i++)
-		add_handler(finder, KB_EVAL_ENTRY, resumes[i], intact);
+		kb_eval_finder__add_handler(finder, KB_EVAL_ENTRY, resumes[i], intact);
 	if (!finder->out->n)
 		return kb_unsupported("its eval loop has no code for RESUME");
 	KB_TRY(add_exits(finder));
-	add_handler(finder, KB_EVAL_YIELD, "YIELD_VALUE", 0);
-	add_handler(finder, KB_EVAL_YIELD, "INSTRUMENTED_YIELD_VALUE", 0);
+	kb_eval_finder__add_handler(finder, KB_EVAL_YIELD, "YIELD_VALUE", 0);
+	kb_eval_finder__add_handler(finder, KB_EVAL_YIELD, "INSTRUMENTED_YIELD_VALUE", 0);
 	if (kb_elf_file__symbol(finder->elf, "PyTraceBack_Here", &raise))
 		return add_function(finder, KB_EVAL_RAISE, raise.address, -1);
 	return NULL;
 }
 
-/* ---------------------------------------------------------------- calls of C functions */
-
-enum call_form { FORM_CALL, FORM_METHOD, FORM_KEYWORDS, FORM_EX, N_FORMS };
-
-/*
- * The instructions that call what may be a C function, of all versions (Python/ceval.c and, from
- * 3.12 on, Python/bytecodes.c). A method's call goes through one of these too.
- */
-static const struct {
-	const char *name;
-	enum call_form form;
-} calls[] = {
-	{ "CALL_FUNCTION", FORM_CALL },
-	{ "CALL_METHOD", FORM_METHOD },
-	{ "CALL_FUNCTION_KW", FORM_KEYWORDS },
-	{ "CALL_FUNCTION_EX", FORM_EX },
-	{ "INSTRUMENTED_CALL_FUNCTION_EX", FORM_EX },
-	{ "CALL_EX_NON_PY_GENERAL", FORM_EX },
-	{ "CALL", FORM_CALL },
-	{ "CALL_ADAPTIVE", FORM_CALL },
-	{ "INSTRUMENTED_CALL", FORM_CALL },
-	{ "CALL_NON_PY_GENERAL", FORM_CALL },
-	{ "CALL_KW", FORM_KEYWORDS },
-	{ "CALL_KW_NON_PY", FORM_KEYWORDS },
-	{ "INSTRUMENTED_CALL_KW", FORM_KEYWORDS },
-	{ "PRECALL_NO_KW_BUILTIN_O", FORM_CALL },
-	{ "PRECALL_NO_KW_BUILTIN_FAST", FORM_CALL },
-	{ "PRECALL_BUILTIN_FAST_WITH_KEYWORDS", FORM_CALL },
-	{ "PRECALL_NO_KW_LEN", FORM_CALL },
-	{ "PRECALL_NO_KW_ISINSTANCE", FORM_CALL },
-	{ "PRECALL_NO_KW_LIST_APPEND", FORM_CALL },
-	{ "PRECALL_NO_KW_METHOD_DESCRIPTOR_O", FORM_CALL },
-	{ "PRECALL_METHOD_DESCRIPTOR_FAST_WITH_KEYWORDS", FORM_CALL },
-	{ "PRECALL_NO_KW_METHOD_DESCRIPTOR_NOARGS", FORM_CALL },
-	{ "PRECALL_NO_KW_METHOD_DESCRIPTOR_FAST", FORM_CALL },
-	{ "CALL_NO_KW_BUILTIN_O", FORM_CALL },
-	{ "CALL_NO_KW_BUILTIN_FAST", FORM_CALL },
-	{ "CALL_NO_KW_LEN", FORM_CALL },
-	{ "CALL_NO_KW_ISINSTANCE", FORM_CALL },
-	{ "CALL_NO_KW_LIST_APPEND", FORM_CALL },
-	{ "CALL_NO_KW_METHOD_DESCRIPTOR_O", FORM_CALL },
-	{ "CALL_NO_KW_METHOD_DESCRIPTOR_NOARGS", FORM_CALL },
-	{ "CALL_NO_KW_METHOD_DESCRIPTOR_FAST", FORM_CALL },
-	{ "CALL_BUILTIN_O", FORM_CALL },
-	{ "CALL_BUILTIN_FAST", FORM_CALL },
-	{ "CALL_BUILTIN_FAST_WITH_KEYWORDS", FORM_CALL },
-	{ "CALL_LEN", FORM_CALL },
-	{ "CALL_ISINSTANCE", FORM_CALL },
-	{ "CALL_LIST_APPEND", FORM_CALL },
-	{ "CALL_METHOD_DESCRIPTOR_O", FORM_CALL },
-	{ "CALL_METHOD_DESCRIPTOR_FAST", FORM_CALL },
-	{ "CALL_METHOD_DESCRIPTOR_FAST_WITH_KEYWORDS", FORM_CALL },
-	{ "CALL_METHOD_DESCRIPTOR_NOARGS", FORM_CALL },
-};
-
-/* Where a callable lies below the stack pointer, in the versions from `first` on. */
-static const struct {
-	unsigned int first;
-	struct kb_eval_callable of[N_FORMS];
-} stacks[] = {
-	/* callable, arguments; a method or NULL and the callable, arguments; names of keywords
-	 * behind the arguments; callable, tuple and, with bit 0 of oparg, dict. */
-	{ 6, { { 1, 1, 0, 0 }, { 2, 1, 0, 1 }, { 2, 1, 0, 0 }, { 2, 0, 1, 0 } } },
-	/* A method and self, or NULL and the callable. */
-	{ 11, { { 2, 1, 0, 1 }, { 0 }, { 0 }, { 2, 0, 1, 0 } } },
-	/* The callable, and self or NULL. */
-	{ 13, { { 2, 1, 0, 0 }, { 0 }, { 3, 1, 0, 0 }, { 3, 0, 1, 0 } } },
-	/* CALL_FUNCTION_EX always has a dict or NULL. */
-	{ 14, { { 2, 1, 0, 0 }, { 0 }, { 3, 1, 0, 0 }, { 4, 0, 0, 0 } } },
-};
-
-/* Two handlers that find it in the same register are right about all of them: jumps go from
- * each to each. */
-static void find_registers(struct finder *finder)
-{
-	struct kb_eval_probes *out = finder->out;
-	const uint64_t *target = out->targets.target;
-	unsigned int minor = finder->minor;
-	struct kb_code_place load, store;
-	int pop, fast;
-
-	pop = kb_code__reads_below(finder->elf, target[kb_opcode__number(minor, "POP_TOP")]);
-	fast = kb_code__reads_below(finder->elf, target[kb_opcode__number(minor, "STORE_FAST")]);
-	load = kb_code__extends(finder->elf, target[kb_opcode__number(minor, "LOAD_FAST")]);
-	store = kb_code__extends(finder->elf, target[kb_opcode__number(minor, "STORE_FAST")]);
-	if (pop == KB_REGISTER_NONE || pop != fast || load.number == KB_REGISTER_NONE ||
-	    load.number != store.number || load.memory != store.memory ||
-	    load.displacement != store.displacement)
-		return;
-	out->stack_pointer = (int8_t)pop;
-	out->oparg = load;
-}
-
-#define VOTES_MIN 16 /* of some 230 instructions */
-
-/*
- * Every jump to an instruction's code may come from every other, so the loop has its variables in
- * the same places wherever such code begins. Many of them first store where they are in the
- * frame: the register that they do it by has the frame. Other stores at that offset are few.
- */
-static void find_frame(struct finder *finder, unsigned int instr_offset)
-{
-	struct kb_eval_probes *out = finder->out;
-	unsigned int votes[16] = {}, all = 0;
-	int best = 0;
-
-	for (unsigned int i = 0; i < KB_OPCODES; i++) {
-		int number;
-
-		if (out->targets.target[i] == out->targets.unknown)
-			continue;
-		number = kb_code__stores_at(finder->elf, out->targets.target[i], instr_offset);
-		if (number < 0 || number >= 16)
-			continue;
-		votes[number]++;
-		all++;
-	}
-	for (int i = 1; i < 16; i++)
-		if (votes[i] > votes[best])
-			best = i;
-	if (votes[best] >= VOTES_MIN && votes[best] * 8 >= all * 7)
-		out->frame = (int8_t)best;
-}
-
-static void add_c_calls(struct finder *finder)
-{
-	const struct kb_eval_callable *of = NULL;
-	struct kb_eval_probes *out = finder->out;
-	kb_register_set intact;
-
-	if (out->c_calls_missing)
-		return;
-	if (out->stack_pointer == KB_REGISTER_NONE) {
-		out->c_calls_missing = "the registers of the eval loop were not found";
-		return;
-	}
-	intact = KB_REGISTER_BIT(out->stack_pointer) | KB_REGISTER_BIT(out->oparg.number);
-	for (size_t i = 0; i < sizeof(stacks) / sizeof(stacks[0]); i++)
-		if (finder->minor >= stacks[i].first)
-			of = stacks[i].of;
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		struct kb_eval_probe *probe =
-			add_handler(finder, KB_EVAL_C_CALL, calls[i].name, intact);
-
-		if (probe)
-			probe->callable = of[calls[i].form];
-	}
-}
-
 /* ---------------------------------------------------------------- all */
 
-static struct kb_error *find(struct finder *finder, const struct kb_image_info *image)
+static struct kb_error *find(struct kb_eval_finder *finder, const struct kb_image_info *image)
 {
 	struct kb_eval_probes *out = finder->out;
 	struct kb_elf_symbol eval;
@@ -488,17 +338,17 @@ static struct kb_error *find(struct finder *finder, const struct kb_image_info *
 	kb_error__destroy(err);
 	KB_TRY(read_code(finder));
 	if (out->has_targets)
-		find_registers(finder);
+		kb_eval_finder__find_registers(finder);
 	if (finder->minor >= 11) {
 		KB_TRY(add_instructions(finder));
-		find_frame(finder, image->layout.frame_instr);
+		kb_eval_finder__find_frame(finder);
 	} else {
 		kb_elf_file__symbol(finder->elf, EVAL, &eval);
 		KB_TRY(add_function(finder, KB_EVAL_ENTRY, eval.address,
 				    finder->minor >= 9 ? 1 : 0));
 		add_returns(finder);
 	}
-	add_c_calls(finder);
+	kb_eval_finder__add_c_calls(finder);
 	return NULL;
 }
 
@@ -508,11 +358,13 @@ struct kb_error *kb_eval_probes__find(const struct kb_elf_file *elf,
 {
 	struct kb_eval_probes out = { .stack_pointer = KB_REGISTER_NONE,
 				      .oparg.number = KB_REGISTER_NONE,
-				      .frame = KB_REGISTER_NONE };
-	struct finder finder = { .elf = elf,
-				 .minor = image->version_hex >> 16 & 0xff,
-				 .tstate_frame = image->layout.tstate_frame,
-				 .out = &out };
+				      .frame = KB_REGISTER_NONE,
+				      .instr = KB_REGISTER_NONE };
+	struct kb_eval_finder finder = { .elf = elf,
+					 .minor = image->version_hex >> 16 & 0xff,
+					 .tstate_frame = image->layout.tstate_frame,
+					 .frame_instr = image->layout.frame_instr,
+					 .out = &out };
 	struct kb_error *err;
 	uint32_t fp;
 

@@ -25,8 +25,10 @@
  * - 3.15: RESUME with (oparg & 7) == 4 follows the creation of a generator, and begins nothing.
  * - A frame may end that never began: the interpreter's own, which __init__() is called from
  *   (3.12 and later), and generators that were never started.
- * - 3.11, 3.12: an instruction that was just specialized is executed again: two C calls of
+ * - An instruction's specialized code that does not fit goes on as the general one: two C calls of
  *   different opcodes in a row, of the same frame, instruction and callable.
+ * - 3.11+: a general instruction whose counter has run out is specialized and executed again,
+ *   whatever it has become (`specializes`).
  */
 enum kb_eval_role {
 	KB_EVAL_ENTRY,	/* a frame begins, or a generator's goes on */
@@ -59,6 +61,9 @@ struct kb_eval_probe {
 	int8_t frame_register; /* DWARF's number */
 	int16_t opcode;	       /* whose code it is in; -1: none's */
 	struct kb_eval_callable callable;
+	bool specializes;  /* at a KB_EVAL_C_CALL: it has a counter, in the unit behind it */
+	bool instr_stored; /* at a KB_EVAL_C_CALL the frame has where the call stands; else the
+			      register `instr` has */
 };
 
 /* 3.15 has 27. */
@@ -82,6 +87,8 @@ struct kb_eval_probes {
 	 * it.
 	 */
 	int8_t frame;
+	/* 3.11+: likewise the address of the instruction. */
+	int8_t instr;
 	bool has_targets; /* the table was needed, or found anyway */
 	struct kb_opcode_targets targets;
 	/* The instructions' code are functions that call one another (3.14 and later, some
