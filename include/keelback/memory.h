@@ -215,14 +215,18 @@ KB_API void kb_memory_tracer__reset_peak(struct kb_memory_tracer *tracer);
 /* As of the last snapshot. Owned by the tracer. */
 KB_API const struct kb_profile *kb_memory_tracer__profile(const struct kb_memory_tracer *tracer);
 
-/* The live block at an address of a process. *entry: of the last snapshot; KB_ID_NONE: there is no
- * such block. */
+/*
+ * The live block that an address of a process lies in: an object's own address is some bytes within
+ * its block, and where growth is traced a small block is within its pool. Of several the smallest.
+ * entry: of the last snapshot; KB_ID_NONE: there is no such block.
+ */
 struct kb_memory_block {
-	uint64_t size, time_ns;
+	uint64_t address, size, time_ns;
 	uint32_t entry;
 };
-KB_API void kb_memory_tracer__block(const struct kb_memory_tracer *tracer, uint32_t process,
-				    uint64_t address, struct kb_memory_block *block);
+KB_API struct kb_error *kb_memory_tracer__block(const struct kb_memory_tracer *tracer,
+						uint32_t process, uint64_t address,
+						struct kb_memory_block *block);
 /* Bytes that the target's processes have in memory together. */
 KB_API uint64_t kb_memory_tracer__rss(const struct kb_memory_tracer *tracer);
 /* Does any process have another way than asked for, or is anything else not as it seems? For

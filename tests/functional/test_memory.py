@@ -346,7 +346,7 @@ def test_requests(env):
     address = ask(1)
     keelback.send_signal(signal.SIGINT)
     _, words = keelback.communicate(timeout=60)
-    assert keelback.returncode == 1 and "no live block at 0x10" in words, words
+    assert keelback.returncode == 1 and "no live block with 0x10" in words, words
     # With --when it ends by itself; the object's own block begins before its id where it is tracked.
     done = env.keelback("memory", "-p", target.pid, "-d", 60, "--when", "rss>1M")
     assert "current" in done.stdout and "rss>1M holds" in done.stderr

@@ -381,31 +381,50 @@ const struct kb_profile *kb_memory_tracer__profile(const struct kb_memory_tracer
 	return t->session.profile;
 }
 
-void kb_memory_tracer__block(const struct kb_memory_tracer *t, uint32_t process, uint64_t address,
-			     struct kb_memory_block *result)
+/* The smallest of those that hold an address. */
+struct search {
+	uint32_t proc;
+	uint64_t address;
+	struct kb_block_key key;
+	struct kb_block block; /* size 0: none yet */
+};
+
+static void consider_block(const struct kb_block_key *key, const struct kb_block *block,
+			   void *context)
+{
+	struct search *search = context;
+
+	if (key->proc != search->proc || search->address < key->address ||
+	    search->address - key->address >= block->size)
+		return;
+	if (search->block.size && search->block.size <= block->size)
+		return;
+	search->key = *key;
+	search->block = *block;
+}
+
+struct kb_error *kb_memory_tracer__block(const struct kb_memory_tracer *t, uint32_t process,
+					 uint64_t address, struct kb_memory_block *result)
 {
 	*result = (struct kb_memory_block){ .entry = KB_ID_NONE };
 	for (uint32_t i = 0; i < kb_memory_processes__count(t->processes); i++) {
 		const struct kb_traced_process *traced = kb_memory_processes__at(t->processes, i);
-		struct kb_block block;
+		struct search search = { .proc = traced->proc, .address = address };
 
 		if (kb_ingest__process(t->session.ingest, traced->proc) != process)
 			continue;
-		for (uint32_t group = 0; group < KB_GROUP_IDS; group++) {
-			struct kb_block_key key = { .address = address,
-						    .proc = traced->proc,
-						    .group = group };
-
-			if (!kb_memory_programs__block(t->session.programs, &key, &block) ||
-			    block.stack >= t->snapshot.n_entries)
-				continue;
-			result->size = block.size;
-			if (block.time > t->session.started)
-				result->time_ns = block.time - t->session.started;
-			result->entry = t->snapshot.entries[block.stack];
-			return;
-		}
+		KB_TRY(kb_memory_programs__each_block(t->session.programs, consider_block,
+						      &search));
+		if (!search.block.size || search.block.stack >= t->snapshot.n_entries)
+			continue;
+		result->address = search.key.address;
+		result->size = search.block.size;
+		if (search.block.time > t->session.started)
+			result->time_ns = search.block.time - t->session.started;
+		result->entry = t->snapshot.entries[search.block.stack];
+		return NULL;
 	}
+	return NULL;
 }
 
 uint64_t kb_memory_tracer__rss(const struct kb_memory_tracer *t)

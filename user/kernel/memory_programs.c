@@ -182,10 +182,3 @@ struct kb_error *kb_memory_programs__each_block(struct kb_programs *p, kb_memory
 			       : kb_error__from_errno(errno, KB_STATUS_FAILED,
 						      "cannot read the table of live blocks");
 }
-
-bool kb_memory_programs__block(struct kb_programs *p, const struct kb_block_key *key,
-			       struct kb_block *block)
-{
-	return !bpf_map_lookup_elem(bpf_map__fd(p->bpf->maps.memory_blocks), key, block) &&
-	       block->window == (kb_u16)control(p)->window;
-}

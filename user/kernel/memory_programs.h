@@ -55,7 +55,5 @@ struct kb_error *kb_memory_programs__each_stack(struct kb_programs *programs, kb
 						void *context);
 struct kb_error *kb_memory_programs__each_block(struct kb_programs *programs, kb_memory_block_fn fn,
 						void *context);
-bool kb_memory_programs__block(struct kb_programs *programs, const struct kb_block_key *key,
-			       struct kb_block *block);
 
 #endif
