@@ -67,7 +67,7 @@ struct kb_memory_process_info {
 	enum kb_memory_way way;
 	struct kb_memory_sum sums[KB_MEMORY_GROUPS];
 	uint64_t frees;
-	uint64_t frees_before;		  /* of blocks from before observation: in no sum */
+	uint64_t frees_before;		  /* of blocks that were not followed: in no sum */
 	uint64_t lost_blocks, lost_bytes; /* not in the sums: the table of live blocks was full */
 	uint64_t unfinished;		  /* allocations whose end was not seen */
 	uint64_t attached_ns;		  /* since when it was observed; before that it was not */

@@ -289,22 +289,29 @@ os.kill(os.getpid(), 9)
 '''
 
 
-@per_python(where=lambda py: py.id in ("pyenv-3.8", "pyenv-3.13"))
+@per_python(where=lambda py: py.id in ("pyenv-3.8", "pyenv-3.13", "debian-3.11", "sid-3.14"))
 def test_fork(env):
     """What a child frees of its parent's is subtracted from nobody; what it allocates is its own."""
-    process = env.popen("memory", "-f", "jsonl", "--value", "live", "-o", env.tmp + "/x", "--", env.py.path,
-                        env.py.script(FORK), stdin=subprocess.PIPE)
+    process = env.popen("memory", "-f", "jsonl", "--value", "live", "-o", env.tmp + "/x", "--",
+                        *env.py.command([env.py.script(FORK)]), stdin=subprocess.PIPE)
     env.wait_line(process, "forked")
     time.sleep(0.5)  # probes come to the child when keelback has heard of it
     process.stdin.write("\n")
     process.stdin.flush()
     process.communicate(timeout=60)
     traced = memory.Traced(env.tmp + "/x")
-    parent, child = sorted(traced.processes, key=lambda process: -process["heap"]["current"])
-    assert parent["heap"]["current"] > 3000 * 1000
-    assert child["pid"] != parent["pid"] and child["attached_ns"] > 0
+    if env.py.root == "/":
+        parent, child = sorted(traced.processes, key=lambda process: -process["heap"]["current"])
+        assert parent["heap"]["current"] > 3000 * 1000
+        assert child["pid"] != parent["pid"]
+    else:
+        # Its file is not known before it runs; it has forked by the time that it is.
+        child, = traced.processes
+    assert child["attached_ns"] > 0
     assert 100 * 5000 < child["heap"]["current"] < 1000 * 1000, child
-    assert child["frees_before"] > 5000 and traced.ledger["freed_before"] >= child["frees_before"]
+    # Each bytearray is an object and a buffer; of growth only the buffer is seen.
+    assert child["frees_before"] > (5000 if child["exact"] else 2900), child
+    assert traced.ledger["freed_before"] >= child["frees_before"]
 
 
 WAITING = '''

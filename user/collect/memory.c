@@ -53,10 +53,17 @@ struct kb_memory_tracer {
 
 /* ---------------------------------------------------------------- processes */
 
-static void note(struct kb_memory_tracer *t, struct kb_error *err)
+static void note(struct kb_memory_tracer *t, pid_t pid, struct kb_error *err)
 {
+	struct kb_process_stat stat;
+
 	if (!err) {
 		t->traced++;
+		return;
+	}
+	/* It has ended meanwhile: nothing is missing. */
+	if (t->session.running && (!kb_process__stat(pid, &stat) || stat.state == 'Z')) {
+		kb_error__destroy(err);
 		return;
 	}
 	if (!t->failed && !t->traced && !t->session.running) {
@@ -72,7 +79,7 @@ static void on_identified(pid_t pid, uint32_t proc, const struct kb_interpreter 
 {
 	struct kb_memory_tracer *t = context;
 
-	note(t, kb_memory_processes__add(t->processes, pid, proc, interp));
+	note(t, pid, kb_memory_processes__add(t->processes, pid, proc, interp));
 }
 
 /* It began without us: its probes come now. */
@@ -85,7 +92,7 @@ static void on_new_process(pid_t pid, uint32_t proc, void *context)
 	if (!kb_programs__get_proc(t->session.programs, pid, &known) || known.id != proc)
 		return;
 	if (kb_identifier__interpreter(t->session.identifier, pid, &interp))
-		note(t, kb_memory_processes__add(t->processes, pid, proc, &interp));
+		note(t, pid, kb_memory_processes__add(t->processes, pid, proc, &interp));
 }
 
 static struct kb_error *on_image(uint32_t image, const struct kb_image_info *info, const char *path,
@@ -109,8 +116,9 @@ static struct kb_error *attach(struct kb_pids *pids, void *context)
 	struct kb_memory_tracer *t = context;
 
 	if (t->session.launch.pid)
-		note(t, kb_memory_processes__add_command(t->processes, t->session.launch.pid,
-							 getenv("PYTHONMALLOC")));
+		note(t, t->session.launch.pid,
+		     kb_memory_processes__add_command(t->processes, t->session.launch.pid,
+						      getenv("PYTHONMALLOC")));
 	kb_memory_programs__clear(t->session.programs);
 	if (t->failed && (!t->traced || t->session.target->argv)) {
 		struct kb_error *err = t->failed;

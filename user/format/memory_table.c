@@ -241,6 +241,11 @@ static void write_process(const struct table *table, const struct kb_memory_proc
 			sum->peak, kb_memory_size__text(sum->peak, b), sum->peak_blocks, sum->total,
 			sum->total_blocks);
 	}
+	if (info->attached_ns)
+		fprintf(stream,
+			"  observed from %.3f s on: what it had allocated by then is in no "
+			"figure\n",
+			(double)info->attached_ns / 1e9);
 	if (info->lost_blocks)
 		fprintf(stream,
 			"  incomplete: %" PRIu64 " blocks of %" PRIu64
