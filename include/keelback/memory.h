@@ -41,16 +41,18 @@ enum kb_memory_domain {
 	KB_MEMORY_MMAP = 4, /* mappings that the process made itself */
 	KB_MEMORY_POOL = 5,
 	KB_MEMORY_ARENA = 6,
+	KB_MEMORY_BY_NATIVE = 7, /* malloc, called by code that is not the interpreter's:
+				    extensions and libraries */
 	KB_MEMORY_DOMAINS,
 };
-/* "raw", "mem", "obj", "libc", "mmap", "pool", "arena"; NULL past the last. */
+/* "raw", "mem", "obj", "libc", "mmap", "pool", "arena", "native"; NULL past the last. */
 KB_API const char *kb_memory_domain__name(enum kb_memory_domain domain);
 
 /* Which sums a domain's blocks are in. */
 enum kb_memory_group {
 	KB_MEMORY_HEAP = 0,   /* what tracemalloc counts, or what stands for it */
 	KB_MEMORY_MAPPED = 1, /* mmap and arena: what the heap lies in, and more */
-	KB_MEMORY_NATIVE = 2, /* malloc beside Python's allocator */
+	KB_MEMORY_NATIVE = 2, /* native: malloc beside Python's allocator */
 	KB_MEMORY_GROUPS,
 };
 KB_API enum kb_memory_group kb_memory__group_of(enum kb_memory_way way,

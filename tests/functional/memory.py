@@ -262,7 +262,8 @@ class Traced:
                        for record in records if record["type"] == "ledger" for entry in record["entries"]}
 
     def lines(self):
-        return {f"{row['file']}:{row['line']}": (row["bytes"], row["blocks"]) for row in self.rows}
+        """What tracemalloc knows of: Python's own."""
+        return {f"{row['file']}:{row['line']}": (row["bytes"], row["blocks"]) for row in self.rows if not row["native"]}
 
 
 def agreement(ours, theirs):

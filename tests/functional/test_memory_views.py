@@ -177,3 +177,75 @@ def test_flamegraph(env):
             name = "memory" if unit == "bytes" else "blocks"
             assert f"{name}{shown}" in page.text("tip"), (value, unit, page.text("tip"))
             assert "attempted blocks are shown, 0 failed" in page.text("ledger"), page.text("ledger")
+
+
+# Memory of C code that is not the interpreter's: by ctypes, and in the libraries of modules.
+NATIVE = """
+import ctypes, os, sqlite3, sys, zlib
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.realloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.realloc.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+kept = []
+def by_malloc():
+    kept.append(libc.malloc(100000))
+    kept[-1] = libc.realloc(kept[-1], 200000)
+def by_zlib():
+    kept.append(zlib.compressobj(9))
+def by_sqlite():
+    db = sqlite3.connect(":memory:")
+    db.executescript("create table t (a); insert into t values ('" + "x" * 20000 + "')")
+    kept.append(db)
+def by_python():
+    kept.append(bytearray(100000))
+    kept[-1].extend(b"x" * 150000)
+def freed():
+    libc.free(libc.malloc(300000))
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(20):
+    by_malloc(); by_zlib(); by_sqlite(); by_python(); freed()
+print("done", flush=True)
+sys.stdin.readline()
+"""
+
+
+@per_python(where=lambda py: "stripped" in py.traits or py.id in ("pyenv-3.6", "pyenv-3.12"), timeout=120)
+def test_native(env):
+    """malloc of other code than the interpreter's: apart from Python's, with the line of Python that called it."""
+    target = env.py.popen([env.py.script(NATIVE)], stdin=subprocess.PIPE)
+    env.wait_line(target, "ready")
+    recording = env.tmp + "/a.kb"
+    exact = "stripped" not in env.py.traits
+    keelback = memory.start_keelback(env, "-p", target.pid, "-o", recording, *["--libc"] * exact)
+    target.stdin.write("\n")
+    target.stdin.flush()
+    env.wait_line(target, "done")
+    assert memory.end_keelback(keelback) == 0
+    traced = memory.Traced(write(env, recording, "jsonl"))
+    sums = {}
+    for row in traced.rows:
+        key = row["function"], row["native"]
+        sums[key] = sums.get(key, 0) + row["bytes"]
+    print(sums)
+    # ctypes has some for itself.
+    assert 20 * 200000 <= sums["by_malloc", True] < 20 * 200000 + 2000 and sums.get(("by_malloc", False), 0) < 50000
+    # A compressor of level 9 has some 260 kB, by PyMem_RawMalloc(), whose caller malloc returns to.
+    assert 20 * 250_000 < sums["by_zlib", not exact] < 20 * 300_000 and sums.get(("by_zlib", exact), 0) < 50000
+    assert sums["by_sqlite", True] > 20 * 20_000
+    assert 20 * 250_000 <= sums["by_python", False] < 20 * 300_000 and ("by_python", True) not in sums
+    assert ("freed", True) not in sums
+    process, = traced.processes
+    native = sum(size for (_, is_native), size in sums.items() if is_native)
+    assert process["native"]["current"] == native
+    assert process["heap"]["current"] == sum(sums.values()) - native
+    assert native <= process["native"]["peak"] <= native + 1_000_000
+    stacks = exports.collapsed(write(env, recording, "collapsed").read_text())
+    assert sum(size for stack, size in stacks if stack[-1] == "<native>") == native
+    _, samples, _ = exports.pprof_raw(env, write(env, recording, "pprof"))
+    assert sum(values[3] for values, _, labels in samples if labels["domain"] == "native") == native
+    only = memory.Traced(write(env, recording, "jsonl", "--domain", "native"))
+    assert sum(row["bytes"] for row in only.rows) == native and all(row["native"] for row in only.rows)
+    table = write(env, recording, "table").read_text()
+    assert "[native] " + env.tmp + "/target.py" in table and "  native current" in table

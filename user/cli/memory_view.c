@@ -49,7 +49,8 @@ static const struct argp_option options[] = {
 	{ "all-frames", KEY_ALL_FRAMES, NULL, 0,
 	  "--include, --exclude: any frame of the stack, not the last call alone", 0 },
 	{ "domain", KEY_DOMAIN, "NAME[,NAME...]", 0,
-	  "Only these: raw, mem, obj, libc, mmap, pool, arena (default: all but mmap and arena)",
+	  "Only these: raw, mem, obj, libc, mmap, pool, arena, native (default: all but mmap and "
+	  "arena)",
 	  0 },
 	{ "leaks", KEY_LEAKS, NULL, 0,
 	  "Table: what was allocated while observed and is still alive, for how long, and what "

@@ -210,10 +210,12 @@ static void write_row(struct table *table, const struct kb_memory_row *row)
 	else
 		fprintf(table->stream, "%12s %10" PRIu64 " %12s  ", size, row->blocks, average);
 	if (traceback) {
-		putc('\n', table->stream);
+		fputs(row->native ? "[native]\n" : "\n", table->stream);
 		write_traceback(table, row->node, "      ");
 		return;
 	}
+	if (row->native)
+		fputs("[native] ", table->stream);
 	write_place(table, row->file, row->line, row->name);
 	write_source(table, row->file, row->line, "                                      ");
 }
