@@ -27,7 +27,7 @@ PAGE = string.Template("<html><body>$name: $rows</body></html>")
 def rows_for(request):
     key = int(request.fields["n"]) % 50
     if key not in cache:
-        cache[key] = [{"row": i, "text": "row %d of %d" % (i, key)} for i in range(200)]
+        cache[key] = [{"row": i, "text": "row %d of %d" % (i, key)} for i in range(60)]
         if len(cache) > 40:
             cache.popitem(last=False)
     return cache[key]
@@ -41,7 +41,8 @@ def begin_session(request):
 
 def render(request):
     body = json.dumps(rows_for(request))
-    return PAGE.substitute(name=request.path, rows=body)[:3000]  # the leak
+    page = PAGE.substitute(name=request.path, rows=body)
+    return page * 5  # the leak
 
 def answer(path):
     request = Request(path)

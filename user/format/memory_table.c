@@ -174,12 +174,17 @@ static void write_title(const struct table *table)
 	const struct kb_memory *memory = kb_profile__memory(table->profile);
 	static const char *const groups[] = { "lines", "files", "stacks" };
 	bool estimate = false;
+	char age[64] = "";
 
 	for (uint32_t i = 0; i < kb_memory__n_processes(memory); i++)
 		estimate = estimate || kb_memory__process(memory, i)->way == KB_MEMORY_WAY_GROWTH;
-	fprintf(table->stream, "%sMemory by %s%s: %s%s%s\n", bold(table),
+	if (table->opts->age_ns)
+		snprintf(age, sizeof(age), ", for %.1f s or longer",
+			 (double)table->opts->age_ns / 1e9);
+	fprintf(table->stream, "%sMemory by %s%s: %s%s%s%s\n", bold(table),
 		groups[table->opts->group], table->opts->cumulative ? ", cumulative" : "",
-		value_text(table->opts), estimate ? " (an estimate of growth)" : "", plain(table));
+		value_text(table->opts), age, estimate ? " (an estimate of growth)" : "",
+		plain(table));
 	if (table->opts->leaks)
 		fprintf(table->stream, "%12s %10s %7s %10s %10s  %s\n", "size", "blocks", "alive",
 			"oldest", "newest", "location");
