@@ -147,20 +147,7 @@ print(statistics[0].traceback, snapshot.traces[0].traceback.format()[0])
 @once(timeout=240)
 def test_formats(env):
     """One recording in every format; every Python's tracemalloc opens the file that is made for it."""
-    env.py = env.python("pyenv-3.8")
-    gates = memory.Gates(env.tmp)
-    target = env.py.popen([env.py.script(memory.FRAME % memory.PLAIN)], env=gates.environment(True))
-    env.wait_line(target, "ready")
-    gates.await_waiter(target.pid, 0)
-    recording = env.tmp + "/a.kb"
-    keelback = memory.start_keelback(env, "-p", target.pid, "-o", recording)
-    gates.open(0)
-    gates.await_waiter(target.pid, 1)
-    assert memory.end_keelback(keelback) == 0
-    gates.open(1)
-    target.wait(60)
-    figures = gates.figures()
-
+    recording, figures = memory.record(env)
     env.keelback("memory", "--load", recording, "-o", env.tmp + "/a.jsonl")
     check_identical(memory.Traced(env.tmp + "/a.jsonl"), figures)
     env.keelback("memory", "--load", recording, "-o", env.tmp + "/a.tracemalloc")

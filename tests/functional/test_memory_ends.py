@@ -37,7 +37,7 @@ def tell(target, n):
     target.stdin.flush()
 
 
-def held(traced, pid=None):
+def held(traced):
     """Bytes and blocks at hold()'s line, which keeps bytearrays and the list of them."""
     rows = [row for row in traced.rows if row["file"].endswith("target.py") and row["line"] == HOLD_LINE]
     return sum(row["bytes"] for row in rows), sum(row["blocks"] for row in rows)
@@ -224,8 +224,8 @@ def test_threads_end(env):
         assert process["unfinished"] <= 3 or traced.ledger["alloc_unfinished"] == process["unfinished"]
 
 
-def uprobes_of(env):
-    """BPF programs and links that keelback has in the kernel, by kind."""
+def links_of_kernel():
+    """The ids of all BPF links."""
     done = subprocess.run(["bpftool", "link", "list", "-j"], stdout=subprocess.PIPE, check=True)
     return {link["id"] for link in json.loads(done.stdout or "[]")}
 
@@ -238,12 +238,12 @@ def test_nothing_left(env):
     keelback = memory.start_keelback(env, "-p", target.pid)
     ours = {int(link) for fd in Path(f"/proc/{keelback.pid}/fdinfo").iterdir()
             for link in re.findall(r"^link_id:\t(\d+)", fd.read_text(), re.M)}
-    assert ours and ours <= uprobes_of(env)
+    assert ours and ours <= links_of_kernel()
     keelback.kill()
     keelback.wait()
     deadline = time.monotonic() + 20
-    while ours & uprobes_of(env):  # the kernel frees them a little later
-        assert time.monotonic() < deadline, ours & uprobes_of(env)
+    while ours & links_of_kernel():  # the kernel frees them a little later
+        assert time.monotonic() < deadline, ours & links_of_kernel()
         time.sleep(0.05)
     tell(target, 1000)
     env.wait_line(target, "done")

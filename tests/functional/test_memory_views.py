@@ -53,7 +53,7 @@ class Addresses:
         self.process = memory.start_keelback(env, "-p", target.pid, "--address", "-", *options, stdin=subprocess.PIPE)
 
     def ask(self, address):
-        """The answer's lines; it is one or more, and the next question's refusal ends them."""
+        """The lines of the answer, which the next question's refusal ends."""
         self.process.stdin.write(f"{address}\n-\n")
         self.process.stdin.flush()
         lines = []
@@ -103,27 +103,10 @@ def test_address_growth(env):
     addresses.end()
 
 
-def record(env, text=memory.PLAIN):
-    """A recording of a program whose figures are tracemalloc's."""
-    env.py = env.python("pyenv-3.8")
-    gates = memory.Gates(env.tmp)
-    target = env.py.popen([env.py.script(memory.FRAME % text)], env=gates.environment(True))
-    env.wait_line(target, "ready")
-    gates.await_waiter(target.pid, 0)
-    recording = env.tmp + "/a.kb"
-    keelback = memory.start_keelback(env, "-p", target.pid, "-o", recording)
-    gates.open(0)
-    gates.await_waiter(target.pid, 1)
-    assert memory.end_keelback(keelback) == 0
-    gates.open(1)
-    target.wait(60)
-    return recording, gates.figures()
-
-
 @once(timeout=120)
 def test_pprof(env):
     """go tool pprof reads it: four sample types, whose sums are tracemalloc's and the process's own."""
-    recording, figures = record(env)
+    recording, figures = memory.record(env)
     path = env.tmp + "/heap.pb.gz"
     env.keelback("memory", "--load", recording, "-o", path)
     types, samples, locations = exports.pprof_raw(env, path)
@@ -160,7 +143,7 @@ def size_text(size):
 @once(timeout=240)
 def test_flamegraph(env):
     """The page shows the sums that the collapsed stacks have, by bytes and by blocks, in its unit."""
-    recording, figures = record(env)
+    recording, figures = memory.record(env)
     process, = memory.Traced(write(env, recording, "jsonl")).processes
     heap = process["heap"]
     values = {("live", "bytes"): figures["current"], ("live", "blocks"): figures["blocks"],

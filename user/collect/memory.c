@@ -160,7 +160,7 @@ static void add_events(uint32_t proc, const struct kb_memory_process *process, v
 
 /*
  * Have there been more events than may be? So many a second are granted, and a second's worth is
- * good for a burst. True: until half of it has come together again, *until.
+ * good for a burst. True: until all of it has come together again, *until.
  */
 static bool too_fast(struct kb_memory_tracer *t, uint64_t now, uint64_t *until)
 {
@@ -180,7 +180,7 @@ static bool too_fast(struct kb_memory_tracer *t, uint64_t now, uint64_t *until)
 	pace->looked = now;
 	if (pace->left >= 0)
 		return false;
-	*until = now + (uint64_t)((max / 2 - pace->left) / max * KB_NS_PER_SECOND);
+	*until = now + (uint64_t)((max - pace->left) / max * KB_NS_PER_SECOND);
 	return true;
 }
 
