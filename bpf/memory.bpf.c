@@ -39,6 +39,15 @@ struct {
 	__type(value, struct kb_memory_process);
 } memory_processes SEC(".maps");
 
+/* By process id; of those whose calls are to be told apart. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MEMORY_PROCESSES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, kb_u32);
+	__type(value, struct kb_memory_text);
+} memory_texts SEC(".maps");
+
 /* A call under way. */
 struct call {
 	kb_u64 sp; /* 0: none */
@@ -48,6 +57,7 @@ struct call {
 	struct kb_block_key old_key;
 	struct kb_block old; /* taken out; size ~0: none */
 	kb_u32 function, attached;
+	kb_u32 native, reserved;
 };
 
 struct calls {
@@ -172,6 +182,16 @@ static __always_inline void subtract(struct kb_memory_sums *sums, const struct k
 
 /* ---------------------------------------------------------------- blocks */
 
+/* Whose sums a block is in. Blocks of code that is not the interpreter's are freed by the same
+ * functions, so they are found by the same key. */
+static __always_inline struct kb_memory_sums *sums_for(struct kb_memory_process *process,
+						       kb_u32 group, const struct kb_block *block)
+{
+	if (block->domain == KB_DOMAIN_NATIVE)
+		group = KB_GROUP_NATIVE;
+	return &process->sums[group < KB_GROUP_IDS ? group : 0];
+}
+
 /* Takes a block out. False: it is not known, or of a window before. */
 static __noinline int take_block(const struct kb_block_key *key, struct kb_block *block)
 {
@@ -190,11 +210,10 @@ static __noinline int take_block(const struct kb_block_key *key, struct kb_block
 static __noinline int put_block(struct kb_memory_process *process, const struct kb_block_key *key,
 				const struct kb_block *block)
 {
-	struct kb_memory_sums *sums = &process->sums[key->group < KB_GROUP_IDS ? key->group : 0];
 	struct kb_block old;
 
 	if (take_block(key, &old))
-		subtract(sums, &old);
+		subtract(sums_for(process, key->group, &old), &old);
 	if (bpf_map_update_elem(&memory_blocks, key, block, BPF_NOEXIST)) {
 		__sync_fetch_and_add(&process->lost_blocks, 1);
 		__sync_fetch_and_add(&process->lost_bytes, block->size);
@@ -203,11 +222,16 @@ static __noinline int put_block(struct kb_memory_process *process, const struct 
 	return 1;
 }
 
-static __noinline int add_block(struct kb_proc *proc, kb_u64 address, kb_u64 size, kb_u64 cookie)
+/* The block that a call has returned. */
+static __noinline int add_block(struct kb_proc *proc, kb_u64 address, const struct call *call,
+				kb_u64 cookie)
 {
+	kb_u32 op = KB_COOKIE_OP(cookie);
+	kb_u64 size = op == KB_OP_POOL ? KB_COOKIE_BYTES(cookie) : call->size;
 	struct kb_block_key key = { .address = address };
 	struct kb_block block = { .size = size };
 	struct kb_memory_process *process;
+	struct kb_memory_sums *sums;
 	kb_u32 group = KB_COOKIE_GROUP(cookie);
 
 	key.proc = proc->id;
@@ -218,14 +242,17 @@ static __noinline int add_block(struct kb_proc *proc, kb_u64 address, kb_u64 siz
 	block.domain = KB_COOKIE_DOMAIN(cookie);
 	if (block.domain == KB_DOMAIN_MMAP && size == KB_COOKIE_BYTES(cookie))
 		block.domain = KB_DOMAIN_ARENA;
+	if (block.domain == KB_DOMAIN_LIBC && call->native)
+		block.domain = KB_DOMAIN_NATIVE;
+	sums = sums_for(process, group, &block);
 	block.window = memory_control.window;
 	block.time = bpf_ktime_get_ns();
-	block.stack = kb_memory_stack_number(proc, block.domain, process->sums[group].peak_at);
+	block.stack = kb_memory_stack_number(proc, block.domain, sums->peak_at);
 	if (!block.stack)
 		__sync_fetch_and_add(&process->no_stack, 1);
 	if (put_block(process, &key, &block))
-		add(&process->sums[group], &block);
-	add_total(&process->sums[group], &block);
+		add(sums, &block);
+	add_total(sums, &block);
 	return 0;
 }
 
@@ -280,7 +307,7 @@ static __noinline int free_block(struct kb_proc *proc, kb_u64 address, kb_u32 gr
 			__sync_fetch_and_add(&process->frees_before, 1);
 		return 0;
 	}
-	subtract(&process->sums[group], &block);
+	subtract(sums_for(process, group, &block), &block);
 	__sync_fetch_and_add(&process->frees, 1);
 	if (block.domain == KB_DOMAIN_ARENA)
 		drop_pools(process, proc, address, block.size);
@@ -384,10 +411,30 @@ static __noinline int take_old(struct call *call, struct kb_proc *proc, kb_u64 a
 	if (!process || group >= KB_GROUP_IDS)
 		return 0;
 	if (take_block(&call->old_key, &call->old))
-		subtract(&process->sums[group], &call->old);
+		subtract(sums_for(process, group, &call->old), &call->old);
 	else
 		call->old.size = ~0ULL;
 	return 0;
+}
+
+/*
+ * Does other code than the interpreter's call? Many functions of Python's allocator end in a jump,
+ * so an extension that uses PyMem_Realloc() seems to call realloc() itself: what is reallocated
+ * stays what it was.
+ */
+static __noinline int is_native(struct kb_proc *proc, kb_u64 sp, const struct call *call)
+{
+	kb_u32 id = proc->id;
+	struct kb_memory_text *text = bpf_map_lookup_elem(&memory_texts, &id);
+	kb_u64 caller = 0;
+
+	if (!text || !text->end)
+		return 0;
+	if (call->old.size != ~0ULL)
+		return call->old.domain == KB_DOMAIN_NATIVE;
+	if (kb_read_user(&caller, 8, sp))
+		return 0;
+	return caller < text->start || caller >= text->end;
 }
 
 static __always_inline int begin_call(struct pt_regs *ctx)
@@ -423,6 +470,8 @@ static __always_inline int begin_call(struct pt_regs *ctx)
 	call->old.size = ~0ULL;
 	if (reallocates(op) && arguments.first)
 		take_old(call, proc, arguments.first, KB_COOKIE_GROUP(cookie));
+	/* Before the return address is that of the return probe. */
+	call->native = KB_COOKIE_DOMAIN(cookie) == KB_DOMAIN_LIBC && is_native(proc, sp, call);
 	return 0;
 }
 
@@ -454,7 +503,7 @@ static __noinline int put_back(struct kb_proc *proc, struct call *call)
 	kb_u32 group = call->old_key.group;
 
 	if (process && group < KB_GROUP_IDS && put_block(process, &call->old_key, &call->old))
-		add(&process->sums[group], &call->old);
+		add(sums_for(process, group, &call->old), &call->old);
 	return 0;
 }
 
@@ -473,8 +522,9 @@ static __always_inline int end_call(struct pt_regs *ctx)
 	if (!calls)
 		return 0;
 	call = KB_COOKIE_APART(cookie) ? &calls->apart : &calls->nested;
-	/* One that is within, or whose beginning was not seen. */
-	if (call->sp != sp || call->attached != memory_control.attached)
+	/* One that is within, also by a jump at its end, or whose beginning was not seen. */
+	if (call->sp != sp || call->function != KB_COOKIE_FUNCTION(cookie) ||
+	    call->attached != memory_control.attached)
 		return 0;
 	address = block_returned(cookie, KB_RESULT(ctx), call);
 	/* libc's realloc(block, 0) frees and returns NULL. */
@@ -482,9 +532,7 @@ static __always_inline int end_call(struct pt_regs *ctx)
 	    (call->size || KB_COOKIE_DOMAIN(cookie) != KB_DOMAIN_LIBC))
 		put_back(proc, call);
 	if (address)
-		add_block(proc, address,
-			  KB_COOKIE_OP(cookie) == KB_OP_POOL ? KB_COOKIE_BYTES(cookie) : call->size,
-			  cookie);
+		add_block(proc, address, call, cookie);
 	call->sp = 0;
 	return 0;
 }

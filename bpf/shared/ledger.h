@@ -102,7 +102,8 @@
 	X(BLOCKS_FULL, "blocks_full", NOTE,                                                        \
 	  "blocks that only the totals have: table of live blocks full (see --live-max)")          \
 	X(FREED_BEFORE, "freed_before", NOTE,                                                      \
-	  "frees of blocks from before observation, taken from no figure")                         \
+	  "frees of blocks that were not followed, from before observation for instance: in no "   \
+	  "figure")                                                                                \
 	X(ALLOC_UNFINISHED, "alloc_unfinished", NOTE, "allocations whose end was not seen")        \
 	X(PAUSED_MS, "paused_ms", NOTE,                                                            \
 	  "milliseconds in which allocations were not observed: what was freed then still counts") \

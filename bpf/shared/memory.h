@@ -13,11 +13,12 @@ enum kb_memory_domain_id {
 	KB_DOMAIN_RAW = 0, /* PYMEM_DOMAIN_RAW, _MEM and _OBJ of Include/cpython/pymem.h */
 	KB_DOMAIN_MEM = 1,
 	KB_DOMAIN_OBJECT = 2,
-	KB_DOMAIN_LIBC = 3,  /* malloc and its family */
-	KB_DOMAIN_MMAP = 4,  /* mappings that the process made itself */
-	KB_DOMAIN_POOL = 5,  /* a pool of pymalloc, given to a size class */
-	KB_DOMAIN_ARENA = 6, /* a mapping of an arena's size */
-	KB_DOMAIN_IDS = 7,
+	KB_DOMAIN_LIBC = 3,   /* malloc and its family */
+	KB_DOMAIN_MMAP = 4,   /* mappings that the process made itself */
+	KB_DOMAIN_POOL = 5,   /* a pool of pymalloc, given to a size class */
+	KB_DOMAIN_ARENA = 6,  /* a mapping of an arena's size */
+	KB_DOMAIN_NATIVE = 7, /* malloc and its family, for code that is not the interpreter's */
+	KB_DOMAIN_IDS = 8,
 };
 
 enum kb_memory_group_id {
@@ -56,6 +57,12 @@ enum kb_memory_op {
 #define KB_COOKIE_APART(cookie)	   ((kb_u32)((cookie) >> 11) & 1)
 #define KB_COOKIE_FUNCTION(cookie) ((kb_u32)((cookie) >> 16) & 0xff)
 #define KB_COOKIE_BYTES(cookie)	   ((kb_u32)((cookie) >> 32)) /* of a pool, or of an arena */
+
+/* Where the interpreter's code lies in a process; what calls malloc from elsewhere is native. */
+struct kb_memory_text {
+	kb_u64 start, end; /* 0, 0: not to be told */
+};
+KB_ASSERT_SIZE(struct kb_memory_text, 16);
 
 /* A live block. */
 struct kb_block_key {

@@ -41,16 +41,18 @@ enum kb_memory_domain {
 	KB_MEMORY_MMAP = 4, /* mappings that the process made itself */
 	KB_MEMORY_POOL = 5,
 	KB_MEMORY_ARENA = 6,
+	KB_MEMORY_BY_NATIVE = 7, /* malloc, called by code that is not the interpreter's:
+				    extensions and libraries */
 	KB_MEMORY_DOMAINS,
 };
-/* "raw", "mem", "obj", "libc", "mmap", "pool", "arena"; NULL past the last. */
+/* "raw", "mem", "obj", "libc", "mmap", "pool", "arena", "native"; NULL past the last. */
 KB_API const char *kb_memory_domain__name(enum kb_memory_domain domain);
 
 /* Which sums a domain's blocks are in. */
 enum kb_memory_group {
 	KB_MEMORY_HEAP = 0,   /* what tracemalloc counts, or what stands for it */
 	KB_MEMORY_MAPPED = 1, /* mmap and arena: what the heap lies in, and more */
-	KB_MEMORY_NATIVE = 2, /* malloc beside Python's allocator */
+	KB_MEMORY_NATIVE = 2, /* native: malloc beside Python's allocator */
 	KB_MEMORY_GROUPS,
 };
 KB_API enum kb_memory_group kb_memory__group_of(enum kb_memory_way way,
@@ -67,7 +69,7 @@ struct kb_memory_process_info {
 	enum kb_memory_way way;
 	struct kb_memory_sum sums[KB_MEMORY_GROUPS];
 	uint64_t frees;
-	uint64_t frees_before;		  /* of blocks from before observation: in no sum */
+	uint64_t frees_before;		  /* of blocks that were not followed: in no sum */
 	uint64_t lost_blocks, lost_bytes; /* not in the sums: the table of live blocks was full */
 	uint64_t unfinished;		  /* allocations whose end was not seen */
 	uint64_t attached_ns;		  /* since when it was observed; before that it was not */
@@ -178,7 +180,7 @@ enum kb_memory_want {
 
 #define KB_MEMORY_BLOCKS_DEFAULT (1u << 21)
 #define KB_MEMORY_BLOCKS_MAX	 (1u << 26)
-#define KB_MEMORY_RATE_DEFAULT	 20000
+#define KB_MEMORY_RATE_DEFAULT	 10000 /* some 2 to 3 us each */
 
 struct kb_memory_opts {
 	size_t size;
@@ -215,14 +217,18 @@ KB_API void kb_memory_tracer__reset_peak(struct kb_memory_tracer *tracer);
 /* As of the last snapshot. Owned by the tracer. */
 KB_API const struct kb_profile *kb_memory_tracer__profile(const struct kb_memory_tracer *tracer);
 
-/* The live block at an address of a process. *entry: of the last snapshot; KB_ID_NONE: there is no
- * such block. */
+/*
+ * The live block that an address of a process lies in: an object's own address is some bytes within
+ * its block, and where growth is traced a small block is within its pool. Of several the smallest.
+ * entry: of the last snapshot; KB_ID_NONE: there is no such block.
+ */
 struct kb_memory_block {
-	uint64_t size, time_ns;
+	uint64_t address, size, time_ns;
 	uint32_t entry;
 };
-KB_API void kb_memory_tracer__block(const struct kb_memory_tracer *tracer, uint32_t process,
-				    uint64_t address, struct kb_memory_block *block);
+KB_API struct kb_error *kb_memory_tracer__block(const struct kb_memory_tracer *tracer,
+						uint32_t process, uint64_t address,
+						struct kb_memory_block *block);
 /* Bytes that the target's processes have in memory together. */
 KB_API uint64_t kb_memory_tracer__rss(const struct kb_memory_tracer *tracer);
 /* Does any process have another way than asked for, or is anything else not as it seems? For

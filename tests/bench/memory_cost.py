@@ -2,119 +2,189 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What tracing allocations costs: keelback memory beside tracemalloc (1 and 25 frames) and memray.
 
-    sudo tests/bench/memory_cost.py [--rounds N] [--python ID]...
+    sudo tests/bench/memory_cost.py [--pairs N] [--python ID] [--keelback PATH]
 
-Each program runs to its end under each tracer in turn, round by round, and measures its own work; printed are medians of
-the ratios to the same round's run without any, with the extremes. memray is that of the root file system `sid`.
+A program that does the same work again and again has a processor of its own; each tracer is switched on in it and off again,
+and how fast it is with it is compared with how fast it was just before. Printed are medians of these pairs, with the
+extremes. tracemalloc and memray are switched by the program itself, keelback attaches to it; of growth its first second,
+in which it may see more, is left out and stands in a row of its own. The exact way needs PYTHONMALLOC=malloc in builds that
+have their allocator inlined, so there it is compared with the same program under that.
 """
 
 import argparse
+import mmap
 import os
+import signal
 import statistics
+import struct
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functional"))
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "functional"))
 import harness  # noqa: E402
 
-TIMED = """
-import time
-%s
-start = time.perf_counter()
-work()
-seconds = time.perf_counter() - start
-with open(%r, "w") as file:
-    file.write(str(seconds))
-"""
-
-# Little but allocations: objects of all sizes that come and go, and a heap that grows.
-HEAVY = """
-def work():
-    kept = []
-    for i in range(200):
-        nodes = [{"name": str(j) * 3, "links": [j]} for j in range(1500)]
-        kept.append(nodes[::3])
-        texts = ["x" * (j % 900) for j in range(1500)]
-"""
-
-# What programs do: parse, count, sort, format.
-ORDINARY = """
-import json, re
-TEXT = json.dumps([{"id": i, "name": "name %d" % i, "tags": ["a", "b", str(i)]} for i in range(300)])
-def work():
-    for i in range(400):
-        rows = json.loads(TEXT)
-        rows.sort(key=lambda row: row["name"])
-        total = sum(row["id"] ** 2 % 7 for row in rows)
-        words = len(re.findall("name", TEXT))
-        text = ", ".join(row["name"] for row in rows)
-        for j in range(20000):
-            total = (total + words) % 199
-"""
+WINDOW = 0.6  # s
+PROGRAMS = {"heavy": "allocation-heavy", "ordinary": "ordinary"}
+# Name → the mode of targets/allocating.py.
+OWN = {"tracemalloc, 1 frame": 1, "tracemalloc, 25 frames": 25, "memray": 100, "memray, Python's allocators": 101}
+GOALS = {("keelback --growth", "heavy"): 15, ("keelback --growth", "ordinary"): 2}
 
 
-def contenders(python, keelback):
-    """Name → (command before the interpreter's, interpreter's options, environment)."""
+class Target:
+    def __init__(self, python, program, tmp, cpu, environment):
+        self.path = Path(tmp, "shared")
+        self.path.write_bytes(bytes(64))
+        with open(self.path, "r+b") as file:
+            self.shared = mmap.mmap(file.fileno(), 64)
+        python.tmp = str(tmp)
+        script = python.script((HERE / "targets" / "allocating.py").read_text(), "allocating.py")
+        self.process = python.popen([script, program, self.path], stdout=-3,
+                                    env={**harness.clean_environment(), **environment})
+        os.sched_setaffinity(self.process.pid, {cpu})
+        while self.progress()[0] < 20:
+            time.sleep(0.05)
+
+    def progress(self):
+        while True:  # until it is not written at the same time
+            first, second = struct.unpack_from("QQ", self.shared), struct.unpack_from("QQ", self.shared)
+            if first == second:
+                return first
+
+    def speed(self, seconds):
+        """Units per second, of those that end within the window and the next one or two."""
+        count, start = self.progress()
+        time.sleep(seconds)
+        while self.progress()[0] < count + 2:
+            assert self.process.poll() is None
+            time.sleep(0.01)
+        after, end = self.progress()
+        return (after - count) / (end - start) * 1e9
+
+    def switch(self, mode):
+        struct.pack_into("Q", self.shared, 16, mode)
+        while struct.unpack_from("Q", self.shared, 24)[0] != mode:
+            assert self.process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.1)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Keelback:
+    """keelback memory, attached to a target."""
+
+    def __init__(self, path, way, target, cpu):
+        self.words = Path(target.path.parent, "words")
+        with open(self.words, "w") as words:
+            self.process = harness.start([path, "memory", "-v", way, "-p", target.process.pid, "-o", "/dev/null", "-f", "jsonl"],
+                                         stderr=words)
+        os.sched_setaffinity(self.process.pid, {cpu})
+        while "tracing the memory of" not in self.words.read_text():
+            assert self.process.poll() is None, self.words.read_text()
+            time.sleep(0.02)
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+
+
+def pairs_of(target, n, begin, end):
+    """[slowdown in %] of n pairs."""
+    slowdowns = []
+    for _ in range(n):
+        before = target.speed(WINDOW)
+        with_it = begin()
+        slowdowns.append(100 * (before / with_it - 1))
+        end()
+    return slowdowns
+
+
+def of_own(target, mode, n):
+    def begin():
+        target.switch(mode)
+        return target.speed(WINDOW)
+
+    return pairs_of(target, n, begin, lambda: target.switch(0))
+
+
+def of_keelback(target, keelback, way, cpu, n, settle, window=WINDOW):
+    running = []
+
+    def begin():
+        running.append(Keelback(keelback, way, target, cpu))
+        time.sleep(settle)
+        return target.speed(window)
+
+    def end():
+        running.pop().end()
+        time.sleep(0.2)
+
+    return pairs_of(target, n, begin, end)
+
+
+def measure(python, keelback, tmp, cpus, n, say):
+    """{(contender, program): [slowdown in %]}."""
+    ours, its = cpus[0], cpus[-1]
+    results = {}
     stripped = "stripped" in python.traits
-    table = {
-        "tracemalloc 1": ([], ["-X", "tracemalloc=1"], {}),
-        "tracemalloc 25": ([], ["-X", "tracemalloc=25"], {}),
-        "keelback --growth": ([keelback, "memory", "-q", "--growth", "-o", "/dev/null", "-f", "jsonl", "--"], [], {}),
-        "keelback --exact": ([keelback, "memory", "-q", "--exact", "-o", "/dev/null", "-f", "jsonl", "--"], [], {}),
-    }
-    if stripped:
-        table["PYTHONMALLOC=malloc alone"] = ([], [], {"PYTHONMALLOC": "malloc"})
-    if python.minor in ("3.14", "3.15") and Path(python.root, "usr/lib/python3/dist-packages/memray").exists():
-        table["memray"] = ([], ["-m", "memray", "run", "-f", "-q", "-o", "/dev/null"], {})
-        table["memray --trace-python-allocators"] = ([], ["-m", "memray", "run", "--trace-python-allocators", "-f", "-q",
-                                                          "-o", "/dev/null"], {})
-    return table
+    for program, title in PROGRAMS.items():
+        target = Target(python, program, tmp, its, {})
+        for name, mode in OWN.items():
+            if mode < 100 or Path(python.root, "usr/lib/python3/dist-packages/memray").exists():
+                results[name, program] = of_own(target, mode, n)
+        results["keelback --growth", program] = of_keelback(target, keelback, "--growth", ours, 2 * n, 1, 2 * WINDOW)
+        results["keelback --growth, first second", program] = of_keelback(target, keelback, "--growth", ours, n, 0, 0.8)
+        if not stripped:
+            results["keelback --exact", program] = of_keelback(target, keelback, "--exact", ours, n, 0.2)
+        base = target.speed(2 * WINDOW)
+        target.kill()
+        if stripped:
+            target = Target(python, program, tmp, its, {"PYTHONMALLOC": "malloc"})
+            results["PYTHONMALLOC=malloc alone", program] = [100 * (base / target.speed(WINDOW) - 1) for _ in range(3)]
+            results["keelback --exact", program] = of_keelback(target, keelback, "--exact", ours, n, 0.2)
+            target.kill()
+        for (name, of), values in results.items():
+            if of == program:
+                say(f"{python.id}, {title}: {name}: {summary(values)}")
+    return results
 
 
-def run(python, prefix, options, environment, script, result):
-    result.unlink(missing_ok=True)
-    process = harness.start([*prefix, *python.command([*options, script])],
-                            env={**harness.clean_environment(), **environment}, stderr=-3)
-    process.communicate()
-    if process.returncode or not result.exists():
-        return None
-    return float(result.read_text())
+def summary(values):
+    return f"{statistics.median(values):.1f} % [{min(values):.1f}, {max(values):.1f}]"
+
+
+def rows(results):
+    """For a table: contender, and a cell for each program."""
+    names = list(dict.fromkeys(name for name, _ in results))
+    return [(name, *(summary(results[name, program]) if (name, program) in results else "–" for program in PROGRAMS))
+            for name in names]
+
+
+def goals(results):
+    """(what, goal in %, measured in %)."""
+    return [(f"slowdown by {name}, {PROGRAMS[program]} program", goal, statistics.median(results[name, program]))
+            for (name, program), goal in GOALS.items() if (name, program) in results]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--python", action="append")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--python", default="sid-3.14")
     parser.add_argument("--keelback", default=str(harness.REPO / "build" / "keelback"))
     args = parser.parse_args()
-    wanted = args.python or ["pyenv-3.11", "sid-3.14"]
+    python = {python.id: python for python in harness.load_matrix()}[args.python]
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpus[0]})
     with tempfile.TemporaryDirectory(prefix="keelback-bench-") as tmp:
-        for python in harness.load_matrix():
-            if python.id not in wanted:
-                continue
-            python.tmp = tmp
-            for name, program in (("allocation-heavy", HEAVY), ("ordinary", ORDINARY)):
-                result = Path(tmp, "seconds")
-                script = python.script(TIMED % (program, str(result)))
-                table = contenders(python, args.keelback)
-                ratios = {contender: [] for contender in table}
-                alone = []
-                for _ in range(args.rounds):
-                    base = run(python, [], [], {}, script, result)
-                    alone.append(base)
-                    for contender, how in table.items():
-                        seconds = run(python, *how, script, result)
-                        if seconds:
-                            ratios[contender].append(seconds / base)
-                print(f"\n{python.id}, {name}: {statistics.median(alone):.3f} s alone, {args.rounds} rounds, "
-                      f"{os.cpu_count()} processors")
-                for contender, values in ratios.items():
-                    if values:
-                        print(f"  {contender:34} {statistics.median(values):8.2f} times  "
-                              f"[{min(values):.2f}, {max(values):.2f}]", flush=True)
-                    else:
-                        print(f"  {contender:34}    failed", flush=True)
+        results = measure(python, args.keelback, tmp, cpus, args.pairs, lambda text: print(text, flush=True))
+    for row in rows(results):
+        print("| " + " | ".join(row) + " |")
 
 
-main()
+if __name__ == "__main__":
+    main()

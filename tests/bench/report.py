@@ -4,10 +4,11 @@
 import math
 
 import kernel_side
+import memory_cost
 import native
 from contenders import NEW, OLD, Austin, Empty, Keelback, Sampling
 
-PARTS = ("bpf", "slowdown", "goals", "accuracy", "native", "system")
+PARTS = ("bpf", "slowdown", "goals", "accuracy", "native", "system", "memory")
 
 BEGIN = "<!-- begin: written by make bench -->"
 END = "<!-- end: written by make bench -->"
@@ -313,6 +314,19 @@ def system_table(results, goals):
     )
 
 
+def memory_table(results, goals):
+    found = results.get("memory")
+    if not found:
+        return ""
+    for what, goal, is_now in memory_cost.goals(found):
+        goals.at_most(what, is_now, goal, "%", 1)
+    return (
+        "## Allocations\n\nHow much slower a program is while its allocations are traced, on 3.14, within one run: medians of"
+        " pairs of windows without and with the tracer, and the extremes (`tests/bench/memory_cost.py`).\n\n"
+        + table(("tracer", *memory_cost.PROGRAMS.values()), memory_cost.rows(found))
+    )
+
+
 def tables(facts, results):
     goals = Goals()
     sections = [
@@ -322,6 +336,7 @@ def tables(facts, results):
         accuracy_tables(results, goals),
         native_table(results, goals),
         system_table(results, goals),
+        memory_table(results, goals),
     ]
     setting = table(("", ""), facts.items())
     return "\n".join(["## This run\n", setting, goals.text(), *(s.rstrip() + "\n" for s in sections if s)])
@@ -342,6 +357,8 @@ def as_json(facts, results):
     for name, value in results.items():
         if name in ("cells", "accuracy"):
             out[name] = [item.as_dict() for item in value]
+        elif name == "memory":
+            out[name] = {f"{contender}, {program}": values for (contender, program), values in value.items()}
         elif name == "tick":
             out[name] = {place: cell.as_dict() for place, cell in value.items()}
         elif name == "native":

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functional"))
 import accuracy  # noqa: E402
 import kernel_side  # noqa: E402
 import machine  # noqa: E402
+import memory_cost  # noqa: E402
 import native  # noqa: E402
 import report  # noqa: E402
 import slowdown  # noqa: E402
@@ -49,6 +50,7 @@ FULL = {
     ),
     "system_seconds": 30,
     "native_pairs": 60,
+    "memory_pairs": 5,
 }
 QUICK = {
     "rates": (1000,),
@@ -67,6 +69,7 @@ QUICK = {
     ),
     "system_seconds": 5,
     "native_pairs": 10,
+    "memory_pairs": 2,
 }
 PROCESSES = 50
 
@@ -97,6 +100,10 @@ def measure(bench, setup, parts, say):
         results["native"] = {"bpf": times, "rows": rows}
     if "system" in parts:
         results["system"] = kernel_side.system_wide(bench, PROCESSES, setup["system_seconds"], say)
+    if "memory" in parts:
+        python = bench.pythons["sid-3.14"]
+        results["memory"] = memory_cost.measure(python, str(bench.driver.parents[2] / "keelback"), bench.tmp, bench.cpus,
+                                                setup["memory_pairs"], say)
     return results
 
 
@@ -106,7 +113,7 @@ def options():
     parser.add_argument("--quick", action="store_true", help="a small part of everything")
     parser.add_argument("--output", type=Path, help="default: docs/BENCHMARKS.md, quick: BUILD/bench/quick.md")
     parser.add_argument("--seed", type=int, default=time.time_ns(), help="for the order of runs")
-    parser.add_argument("parts", nargs="*", help="bpf slowdown goals accuracy native system; default: all")
+    parser.add_argument("parts", nargs="*", help="bpf slowdown goals accuracy native system memory; default: all")
     args = parser.parse_args()
     unknown = set(args.parts) - set(report.PARTS)
     if unknown:

@@ -250,6 +250,23 @@ def end_keelback(process):
     return process.returncode
 
 
+def record(env, text=PLAIN):
+    """A recording of a program whose figures are tracemalloc's."""
+    env.py = env.python("pyenv-3.8")
+    gates = Gates(env.tmp)
+    target = env.py.popen([env.py.script(FRAME % text)], env=gates.environment(True))
+    env.wait_line(target, "ready")
+    gates.await_waiter(target.pid, 0)
+    recording = env.tmp + "/a.kb"
+    keelback = start_keelback(env, "-p", target.pid, "-o", recording)
+    gates.open(0)
+    gates.await_waiter(target.pid, 1)
+    assert end_keelback(keelback) == 0
+    gates.open(1)
+    target.wait(60)
+    return recording, gates.figures()
+
+
 class Traced:
     """What `-f jsonl` says."""
 
@@ -262,7 +279,8 @@ class Traced:
                        for record in records if record["type"] == "ledger" for entry in record["entries"]}
 
     def lines(self):
-        return {f"{row['file']}:{row['line']}": (row["bytes"], row["blocks"]) for row in self.rows}
+        """What tracemalloc knows of: Python's own."""
+        return {f"{row['file']}:{row['line']}": (row["bytes"], row["blocks"]) for row in self.rows if not row["native"]}
 
 
 def agreement(ours, theirs):

@@ -147,20 +147,7 @@ print(statistics[0].traceback, snapshot.traces[0].traceback.format()[0])
 @once(timeout=240)
 def test_formats(env):
     """One recording in every format; every Python's tracemalloc opens the file that is made for it."""
-    env.py = env.python("pyenv-3.8")
-    gates = memory.Gates(env.tmp)
-    target = env.py.popen([env.py.script(memory.FRAME % memory.PLAIN)], env=gates.environment(True))
-    env.wait_line(target, "ready")
-    gates.await_waiter(target.pid, 0)
-    recording = env.tmp + "/a.kb"
-    keelback = memory.start_keelback(env, "-p", target.pid, "-o", recording)
-    gates.open(0)
-    gates.await_waiter(target.pid, 1)
-    assert memory.end_keelback(keelback) == 0
-    gates.open(1)
-    target.wait(60)
-    figures = gates.figures()
-
+    recording, figures = memory.record(env)
     env.keelback("memory", "--load", recording, "-o", env.tmp + "/a.jsonl")
     check_identical(memory.Traced(env.tmp + "/a.jsonl"), figures)
     env.keelback("memory", "--load", recording, "-o", env.tmp + "/a.tracemalloc")
@@ -290,22 +277,29 @@ os.kill(os.getpid(), 9)
 '''
 
 
-@per_python(where=lambda py: py.id in ("pyenv-3.8", "pyenv-3.13"))
+@per_python(where=lambda py: py.id in ("pyenv-3.8", "pyenv-3.13", "debian-3.11", "sid-3.14"))
 def test_fork(env):
     """What a child frees of its parent's is subtracted from nobody; what it allocates is its own."""
-    process = env.popen("memory", "-f", "jsonl", "--value", "live", "-o", env.tmp + "/x", "--", env.py.path,
-                        env.py.script(FORK), stdin=subprocess.PIPE)
+    process = env.popen("memory", "-f", "jsonl", "--value", "live", "-o", env.tmp + "/x", "--",
+                        *env.py.command([env.py.script(FORK)]), stdin=subprocess.PIPE)
     env.wait_line(process, "forked")
     time.sleep(0.5)  # probes come to the child when keelback has heard of it
     process.stdin.write("\n")
     process.stdin.flush()
     process.communicate(timeout=60)
     traced = memory.Traced(env.tmp + "/x")
-    parent, child = sorted(traced.processes, key=lambda process: -process["heap"]["current"])
-    assert parent["heap"]["current"] > 3000 * 1000
-    assert child["pid"] != parent["pid"] and child["attached_ns"] > 0
+    if env.py.root == "/":
+        parent, child = sorted(traced.processes, key=lambda process: -process["heap"]["current"])
+        assert parent["heap"]["current"] > 3000 * 1000
+        assert child["pid"] != parent["pid"]
+    else:
+        # Its file is not known before it runs; it has forked by the time that it is.
+        child, = traced.processes
+    assert child["attached_ns"] > 0
     assert 100 * 5000 < child["heap"]["current"] < 1000 * 1000, child
-    assert child["frees_before"] > 5000 and traced.ledger["freed_before"] >= child["frees_before"]
+    # Each bytearray is an object and a buffer; of growth only the buffer is seen.
+    assert child["frees_before"] > (5000 if child["exact"] else 2900), child
+    assert traced.ledger["freed_before"] >= child["frees_before"]
 
 
 WAITING = '''
@@ -347,7 +341,7 @@ def test_requests(env):
     address = ask(1)
     keelback.send_signal(signal.SIGINT)
     _, words = keelback.communicate(timeout=60)
-    assert keelback.returncode == 1 and "no live block at 0x10" in words, words
+    assert keelback.returncode == 1 and "no live block with 0x10" in words, words
     # With --when it ends by itself; the object's own block begins before its id where it is tracked.
     done = env.keelback("memory", "-p", target.pid, "-d", 60, "--when", "rss>1M")
     assert "current" in done.stdout and "rss>1M holds" in done.stderr

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/launched.h"
+#include "cli/memory_blocks.h"
 #include "cli/memory_view.h"
 #include "cli/output.h"
 #include "cli/report.h"
@@ -26,7 +27,8 @@ struct memory_args {
 	long frames, live_max, duty;
 	double reset_peak_every; /* seconds, 0: never */
 	struct kb_when_size when;
-	const char *address, *load, *compare;
+	struct kb_block_requests blocks;
+	const char *load, *compare;
 	bool partial;
 	const char *other; /* the second file of --compare */
 };
@@ -75,7 +77,9 @@ static const struct argp_option options[] = {
 	  "end",
 	  0 },
 	{ "address", KEY_ADDRESS, "ADDRESS", 0,
-	  "Show where the live block at this address was allocated, instead", 0 },
+	  "Show where the live block that has this address (such as an object's id()) was "
+	  "allocated, instead; -: of addresses that come on stdin, at once",
+	  0 },
 	{ "load", KEY_LOAD, "FILE.kb", 0, "Show a recording instead of tracing", 0 },
 	{ "compare", KEY_COMPARE, "OLD.kb", 0,
 	  "Show what has changed from this recording to the one that --load names", 0 },
@@ -123,8 +127,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_WHEN:
 		return kb_cli__fail(state, kb_when_size__parse(arg, &args->when));
 	case KEY_ADDRESS:
-		args->address = arg;
-		return 0;
+		return kb_cli__fail(state, kb_block_requests__parse(&args->blocks, arg));
 	case KEY_LOAD:
 		args->load = arg;
 		return 0;
@@ -179,7 +182,7 @@ struct run {
 	struct kb_target *target;
 	struct kb_memory_tracer *tracer;
 	struct kb_launched launched;
-	uint64_t address;
+	struct kb_block_requests blocks;
 	uint64_t next_reset; /* CLOCK_MONOTONIC, ns */
 };
 
@@ -284,6 +287,9 @@ static struct kb_error *collect(struct run *run)
 		KB_TRY(kb_memory_tracer__poll(run->tracer, kb_ms_until(now, end, POLL_MS), &done));
 		now = kb_now(CLOCK_MONOTONIC);
 		look(run, now);
+		if (run->blocks.from_stdin)
+			KB_TRY(kb_block_requests__serve(&run->blocks, run->tracer));
+		done = done || run->blocks.ended;
 		if (!args->when.bytes || done)
 			continue;
 		if (kb_when_size__holds(&args->when, kb_memory_tracer__rss(run->tracer))) {
@@ -295,38 +301,19 @@ static struct kb_error *collect(struct run *run)
 	return NULL;
 }
 
-static struct kb_error *write_block(const struct run *run, FILE *stream)
-{
-	const struct kb_profile *profile = kb_memory_tracer__profile(run->tracer);
-	const struct kb_memory *memory = kb_profile__memory(profile);
-
-	for (uint32_t i = 0; i < kb_memory__n_processes(memory); i++) {
-		uint32_t process = kb_memory__process(memory, i)->process;
-		struct kb_memory_block block;
-
-		kb_memory_tracer__block(run->tracer, process, run->address, &block);
-		if (block.entry == KB_ID_NONE)
-			continue;
-		fprintf(stream, "Process %d: %llu bytes at %#llx, allocated %.1f s ago (%s)\n",
-			kb_profile__process(profile, process)->pid, (unsigned long long)block.size,
-			(unsigned long long)run->address,
-			(double)(kb_memory__taken_ns(memory) - block.time_ns) / KB_NS_PER_SECOND,
-			kb_memory_domain__name(kb_memory__entries(memory)[block.entry].domain));
-		return kb_memory_traceback__write(profile, block.entry, stream);
-	}
-	return kb_failed("no live block at %s was allocated while it was observed",
-			 run->args->address);
-}
-
 static struct kb_error *write_report(struct run *run)
 {
 	const struct kb_profile *profile = kb_memory_tracer__profile(run->tracer);
 	struct kb_output *output;
 	struct kb_error *err;
 
-	if (run->args->address) {
+	if (run->blocks.from_stdin)
+		return NULL;
+	if (run->blocks.text) {
 		KB_TRY(kb_output__open(run->view.output, &output));
-		err = kb_output__commit(output, write_block(run, kb_output__stream(output)));
+		err = kb_output__commit(output,
+					kb_block_requests__write(&run->blocks, run->tracer,
+								 kb_output__stream(output)));
 		kb_output__destroy(output);
 		return err;
 	}
@@ -359,16 +346,11 @@ static struct kb_error *trace(struct run *run, int *status)
 static struct kb_error *run_trace(const struct memory_args *args, const struct kb_format *format,
 				  int *status)
 {
-	struct run run = { .args = args, .view = args->view, .format = format };
+	struct run run = {
+		.args = args, .view = args->view, .blocks = args->blocks, .format = format
+	};
 	struct kb_error *err = NULL;
-	char *end;
 
-	if (args->address) {
-		run.address = strtoull(args->address, &end, 0);
-		if (!*args->address || *end || *args->address == '-')
-			return kb_usage("--address: '%s' is no address such as 0x7f3a5c001230",
-					args->address);
-	}
 	install_requests();
 	err = open_run(&run);
 	if (!err)
@@ -452,8 +434,14 @@ static struct kb_error *check(const struct memory_args *args)
 	if (args->libc && args->growth)
 		return kb_usage(
 			"--libc is for exact traces: growth has what goes to malloc anyway");
-	if (args->address && args->view.format)
+	if (args->blocks.text && args->view.format)
 		return kb_usage("--address writes one stack: leave --format out");
+	if (args->blocks.text && args->load)
+		return kb_usage("--address is for tracing: a recording has no addresses");
+	if (args->blocks.from_stdin && args->target.argv)
+		return kb_usage("--address -: stdin is the command's");
+	if (args->blocks.from_stdin && args->view.output)
+		return kb_usage("--address - answers on stdout: leave --output out");
 	return NULL;
 }
 
@@ -468,7 +456,7 @@ struct kb_error *kb_command__memory(int argc, char **argv, int *status)
 	if (!err && !done) {
 		kb_report__start(&args.general);
 		err = check(&args);
-		if (!err && !args.address && !args.compare)
+		if (!err && !args.blocks.text && !args.compare)
 			err = kb_memory_view_args__format(&args.view, &format);
 		if (!err && !format)
 			format = kb_memory_format__at(0);

@@ -9,10 +9,11 @@
 #include "cli/output.h"
 #include "cli/values.h"
 
-#define FILTERS_MAX   64 /* on a command line */
-#define LIMIT_DEFAULT 10 /* as tracemalloc's examples */
-#define LIMIT_MAX     1000000
-#define LINE_MAX_     10000000
+#define FILTERS_MAX	 64 /* on a command line */
+#define LEAK_AGE_DIVISOR 3  /* --leaks: blocks at least as old as this part of the time observed */
+#define LIMIT_DEFAULT	 10 /* as tracemalloc's examples */
+#define LIMIT_MAX	 1000000
+#define LINE_MAX_	 10000000
 
 enum {
 	KEY_VALUE = 1280,
@@ -49,11 +50,12 @@ static const struct argp_option options[] = {
 	{ "all-frames", KEY_ALL_FRAMES, NULL, 0,
 	  "--include, --exclude: any frame of the stack, not the last call alone", 0 },
 	{ "domain", KEY_DOMAIN, "NAME[,NAME...]", 0,
-	  "Only these: raw, mem, obj, libc, mmap, pool, arena (default: all but mmap and arena)",
+	  "Only these: raw, mem, obj, libc, mmap, pool, arena, native (default: all but mmap and "
+	  "arena)",
 	  0 },
 	{ "leaks", KEY_LEAKS, NULL, 0,
-	  "Table: what was allocated while observed and is still alive, for how long, and what "
-	  "share of all that was allocated there",
+	  "Table: what was allocated while observed and is still alive, for how long (at least a "
+	  "third of the time, or --age), and what share of all that was allocated there",
 	  0 },
 	{ "age", KEY_AGE, "SECONDS", 0, "Only live blocks that are as old as this", 0 },
 	{ "limit", KEY_LIMIT, "N", 0, "Table: at most N rows (default: 10); 0: all of them", 0 },
@@ -269,6 +271,9 @@ struct kb_error *kb_memory_view_args__write(const struct kb_memory_view_args *ar
 	struct kb_output *output;
 	struct kb_error *err;
 
+	/* What is renewed all the time, such as a cache, is young and no leak. */
+	if (opts.leaks && !opts.age_ns)
+		opts.age_ns = kb_memory__taken_ns(kb_profile__memory(profile)) / LEAK_AGE_DIVISOR;
 	KB_TRY(kb_output__open(args->output, &output));
 	err = kb_memory_format__write(format, profile, &opts, kb_output__stream(output));
 	err = kb_output__commit(output, err);

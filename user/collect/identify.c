@@ -467,7 +467,7 @@ void kb_identifier__notice(struct kb_identifier *id, const struct kb_notice *not
 		wait_for_library(id, notice->tgid, notice->start_time, id->exec_delay_ms);
 		return;
 	}
-	identity = kb_identifier__identify(id, notice->tgid, notice->start_time, NULL);
+	identity = kb_identifier__identify_late(id, id->target, notice->tgid, notice->start_time);
 	if (notice->kind != KB_NOTICE_EXEC || identity == KB_IS_GONE)
 		return;
 	for (unsigned i = 0; i < id->n_waiting; i++) {
@@ -489,7 +489,7 @@ int kb_identifier__look_again(struct kb_identifier *id)
 
 		if (w.next_ns > now)
 			continue;
-		identity = kb_identifier__identify(id, w.pid, w.start_ns, NULL);
+		identity = kb_identifier__identify_late(id, id->target, w.pid, w.start_ns);
 		/* What needs no library is not waited for any more. */
 		if (identity != KB_IS_NOT_PYTHON || w.delay_ms >= LOOK_LAST_MS ||
 		    id->waiting[i].next_ns <= now) {

@@ -72,6 +72,11 @@ enum kb_identity { KB_IS_PYTHON, KB_IS_NOT_PYTHON, KB_IS_GONE, KB_IS_UNSUPPORTED
 enum kb_identity kb_identifier__identify(struct kb_identifier *identifier, pid_t pid,
 					 uint64_t start_ns, char *reason);
 
+/* The same for one that runs already: also for those that it has forked meanwhile. */
+enum kb_identity kb_identifier__identify_late(struct kb_identifier *identifier,
+					      const struct kb_target *target, pid_t pid,
+					      uint64_t start_ns);
+
 /* Analyses and probes what a command will run, before it runs. Other failures only cost its first
  * milliseconds; KB_STATUS_UNSUPPORTED: an interpreter that cannot be observed as it is wanted. */
 struct kb_error *kb_identifier__expect_command(struct kb_identifier *identifier,

@@ -53,10 +53,17 @@ struct kb_memory_tracer {
 
 /* ---------------------------------------------------------------- processes */
 
-static void note(struct kb_memory_tracer *t, struct kb_error *err)
+static void note(struct kb_memory_tracer *t, pid_t pid, struct kb_error *err)
 {
+	struct kb_process_stat stat;
+
 	if (!err) {
 		t->traced++;
+		return;
+	}
+	/* It has ended meanwhile: nothing is missing. */
+	if (t->session.running && (!kb_process__stat(pid, &stat) || stat.state == 'Z')) {
+		kb_error__destroy(err);
 		return;
 	}
 	if (!t->failed && !t->traced && !t->session.running) {
@@ -72,7 +79,7 @@ static void on_identified(pid_t pid, uint32_t proc, const struct kb_interpreter 
 {
 	struct kb_memory_tracer *t = context;
 
-	note(t, kb_memory_processes__add(t->processes, pid, proc, interp));
+	note(t, pid, kb_memory_processes__add(t->processes, pid, proc, interp));
 }
 
 /* It began without us: its probes come now. */
@@ -85,7 +92,7 @@ static void on_new_process(pid_t pid, uint32_t proc, void *context)
 	if (!kb_programs__get_proc(t->session.programs, pid, &known) || known.id != proc)
 		return;
 	if (kb_identifier__interpreter(t->session.identifier, pid, &interp))
-		note(t, kb_memory_processes__add(t->processes, pid, proc, &interp));
+		note(t, pid, kb_memory_processes__add(t->processes, pid, proc, &interp));
 }
 
 static struct kb_error *on_image(uint32_t image, const struct kb_image_info *info, const char *path,
@@ -109,8 +116,9 @@ static struct kb_error *attach(struct kb_pids *pids, void *context)
 	struct kb_memory_tracer *t = context;
 
 	if (t->session.launch.pid)
-		note(t, kb_memory_processes__add_command(t->processes, t->session.launch.pid,
-							 getenv("PYTHONMALLOC")));
+		note(t, t->session.launch.pid,
+		     kb_memory_processes__add_command(t->processes, t->session.launch.pid,
+						      getenv("PYTHONMALLOC")));
 	kb_memory_programs__clear(t->session.programs);
 	if (t->failed && (!t->traced || t->session.target->argv)) {
 		struct kb_error *err = t->failed;
@@ -152,7 +160,7 @@ static void add_events(uint32_t proc, const struct kb_memory_process *process, v
 
 /*
  * Have there been more events than may be? So many a second are granted, and a second's worth is
- * good for a burst. True: until half of it has come together again, *until.
+ * good for a burst. True: until all of it has come together again, *until.
  */
 static bool too_fast(struct kb_memory_tracer *t, uint64_t now, uint64_t *until)
 {
@@ -172,7 +180,7 @@ static bool too_fast(struct kb_memory_tracer *t, uint64_t now, uint64_t *until)
 	pace->looked = now;
 	if (pace->left >= 0)
 		return false;
-	*until = now + (uint64_t)((max / 2 - pace->left) / max * KB_NS_PER_SECOND);
+	*until = now + (uint64_t)((max - pace->left) / max * KB_NS_PER_SECOND);
 	return true;
 }
 
@@ -381,31 +389,50 @@ const struct kb_profile *kb_memory_tracer__profile(const struct kb_memory_tracer
 	return t->session.profile;
 }
 
-void kb_memory_tracer__block(const struct kb_memory_tracer *t, uint32_t process, uint64_t address,
-			     struct kb_memory_block *result)
+/* The smallest of those that hold an address. */
+struct search {
+	uint32_t proc;
+	uint64_t address;
+	struct kb_block_key key;
+	struct kb_block block; /* size 0: none yet */
+};
+
+static void consider_block(const struct kb_block_key *key, const struct kb_block *block,
+			   void *context)
+{
+	struct search *search = context;
+
+	if (key->proc != search->proc || search->address < key->address ||
+	    search->address - key->address >= block->size)
+		return;
+	if (search->block.size && search->block.size <= block->size)
+		return;
+	search->key = *key;
+	search->block = *block;
+}
+
+struct kb_error *kb_memory_tracer__block(const struct kb_memory_tracer *t, uint32_t process,
+					 uint64_t address, struct kb_memory_block *result)
 {
 	*result = (struct kb_memory_block){ .entry = KB_ID_NONE };
 	for (uint32_t i = 0; i < kb_memory_processes__count(t->processes); i++) {
 		const struct kb_traced_process *traced = kb_memory_processes__at(t->processes, i);
-		struct kb_block block;
+		struct search search = { .proc = traced->proc, .address = address };
 
 		if (kb_ingest__process(t->session.ingest, traced->proc) != process)
 			continue;
-		for (uint32_t group = 0; group < KB_GROUP_IDS; group++) {
-			struct kb_block_key key = { .address = address,
-						    .proc = traced->proc,
-						    .group = group };
-
-			if (!kb_memory_programs__block(t->session.programs, &key, &block) ||
-			    block.stack >= t->snapshot.n_entries)
-				continue;
-			result->size = block.size;
-			if (block.time > t->session.started)
-				result->time_ns = block.time - t->session.started;
-			result->entry = t->snapshot.entries[block.stack];
-			return;
-		}
+		KB_TRY(kb_memory_programs__each_block(t->session.programs, consider_block,
+						      &search));
+		if (!search.block.size || search.block.stack >= t->snapshot.n_entries)
+			continue;
+		result->address = search.key.address;
+		result->size = search.block.size;
+		if (search.block.time > t->session.started)
+			result->time_ns = search.block.time - t->session.started;
+		result->entry = t->snapshot.entries[search.block.stack];
+		return NULL;
 	}
+	return NULL;
 }
 
 uint64_t kb_memory_tracer__rss(const struct kb_memory_tracer *t)

@@ -12,6 +12,7 @@ _Static_assert((int)KB_DOMAIN_RAW == (int)KB_MEMORY_RAW &&
 		       (int)KB_DOMAIN_MMAP == (int)KB_MEMORY_MMAP &&
 		       (int)KB_DOMAIN_POOL == (int)KB_MEMORY_POOL &&
 		       (int)KB_DOMAIN_ARENA == (int)KB_MEMORY_ARENA &&
+		       (int)KB_DOMAIN_NATIVE == (int)KB_MEMORY_BY_NATIVE &&
 		       (int)KB_DOMAIN_IDS == (int)KB_MEMORY_DOMAINS,
 	       "one number per domain");
 _Static_assert((int)KB_GROUP_HEAP == (int)KB_MEMORY_HEAP &&
@@ -186,11 +187,12 @@ struct kb_error *kb_memory_plan__libc(int fd, const struct kb_memory_plan_opts *
 
 	KB_TRY(open_list(fd, functions, &list));
 	for (size_t i = 0; i < sizeof(libc_functions) / sizeof(libc_functions[0]) && !err; i++) {
-		struct function f = { .op = libc_functions[i].op,
-				      .domain = KB_DOMAIN_LIBC,
-				      .group = way == KB_MEMORY_WAY_API ? KB_GROUP_NATIVE
-									: KB_GROUP_HEAP,
-				      .arguments = libc_functions[i].arguments };
+		struct function f = {
+			.op = libc_functions[i].op,
+			.domain = way == KB_MEMORY_WAY_API ? KB_DOMAIN_NATIVE : KB_DOMAIN_LIBC,
+			.group = way == KB_MEMORY_WAY_API ? KB_GROUP_NATIVE : KB_GROUP_HEAP,
+			.arguments = libc_functions[i].arguments
+		};
 		bool maps = f.op == KB_OP_MMAP || f.op == KB_OP_MREMAP || f.op == KB_OP_MUNMAP;
 		struct kb_elf_symbol symbol;
 

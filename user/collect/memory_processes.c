@@ -166,6 +166,35 @@ static bool find_libc(pid_t pid, char path[64], char key[64], bool *replaced)
 	return found;
 }
 
+/* Where the code of its interpreter lies: all executable mappings of the file. */
+static struct kb_memory_text find_text(pid_t pid, const struct kb_interpreter *interp)
+{
+	struct kb_memory_text text = {};
+	const struct kb_map *file = NULL;
+	struct kb_maps maps;
+	struct kb_error *err = kb_maps__read(pid, &maps);
+
+	kb_error__destroy(err);
+	if (err)
+		return text;
+	for (size_t i = 0; i < maps.count && !file; i++)
+		if (maps.entries[i].start == interp->map_start)
+			file = &maps.entries[i];
+	for (size_t i = 0; i < maps.count && file; i++) {
+		const struct kb_map *map = &maps.entries[i];
+
+		if (!map->executable || map->inode != file->inode ||
+		    map->device_major != file->device_major ||
+		    map->device_minor != file->device_minor)
+			continue;
+		if (!text.start)
+			text.start = map->start;
+		text.end = map->end;
+	}
+	kb_maps__free(&maps);
+	return text;
+}
+
 /* ---------------------------------------------------------------- attaching */
 
 static struct kb_error *probe_interpreter(struct kb_memory_processes *p,
@@ -290,6 +319,21 @@ bool kb_memory_processes__retry(struct kb_memory_processes *p)
 	return again;
 }
 
+/*
+ * What else calls malloc is told apart where Python's own allocator is not malloc: there extensions
+ * that call PyMem_Malloc() cannot be told from those that call malloc(), for it ends in a jump.
+ */
+static void tell_native(struct kb_memory_processes *p, const struct kb_traced_process *traced,
+			const struct kb_interpreter *interp)
+{
+	struct kb_memory_text text;
+
+	if (traced->way != KB_MEMORY_WAY_GROWTH || traced->facts.uses_malloc)
+		return;
+	text = find_text(traced->pid, interp);
+	kb_memory_programs__set_text(p->programs, traced->proc, &text);
+}
+
 struct kb_error *kb_memory_processes__add(struct kb_memory_processes *p, pid_t pid, uint32_t proc,
 					  const struct kb_interpreter *interp)
 {
@@ -312,6 +356,7 @@ struct kb_error *kb_memory_processes__add(struct kb_memory_processes *p, pid_t p
 	if (traced && traced->proc == KB_ID_NONE && traced->probes &&
 	    traced->image == file->image && (!*traced->libc || !strcmp(traced->libc, key))) {
 		traced->proc = proc;
+		tell_native(p, traced, interp);
 		return NULL;
 	}
 	if (traced) {
@@ -323,8 +368,10 @@ struct kb_error *kb_memory_processes__add(struct kb_memory_processes *p, pid_t p
 	if (!traced)
 		return kb_failed("more than %d processes", TRACED_MAX);
 	snprintf(traced->libc, sizeof(traced->libc), "%s", key);
-	return kb_error__prefix(attach_all(p, traced, &facts, file, has_libc ? libc : NULL),
-				"process %d", pid);
+	KB_TRY(kb_error__prefix(attach_all(p, traced, &facts, file, has_libc ? libc : NULL),
+				"process %d", pid));
+	tell_native(p, traced, interp);
+	return NULL;
 }
 
 bool kb_memory_processes__is_exact(const struct kb_memory_processes *p)

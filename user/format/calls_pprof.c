@@ -146,18 +146,12 @@ static void write_head(struct pprof *pprof)
 static void write_mapping(struct pprof *pprof)
 {
 	const char *version = kb_calls__meta(pprof->calls)->python;
-	KbPprof__Mapping message, *list = &message;
-	KbPprof__Profile part;
 
-	kb_pprof__mapping__init(&message);
-	message.id = MAPPING;
-	message.filename = kb_pprof_parts__stringf(&pprof->parts,
-						   *version ? "python %s" : "python%s", version);
-	message.has_functions = message.has_filenames = message.has_line_numbers = true;
-	kb_pprof__profile__init(&part);
-	part.n_mapping = 1;
-	part.mapping = &list;
-	kb_pprof_parts__write(&pprof->parts, &part);
+	kb_pprof_parts__mapping(&pprof->parts, MAPPING,
+				kb_pprof_parts__stringf(&pprof->parts,
+							*version ? "python %s" : "python%s",
+							version),
+				true);
 }
 
 static void write_all(struct pprof *pprof)

@@ -34,11 +34,12 @@ function describe(node) {
 
 function tipRows(node) {
 	const rows = [], parent = tree.parent[node];
-	rows.push(["samples", inTime ? "" : count(tree.total[node]), timeOf(tree.total[node]), percent(tree.total[node], tree.total[0])]);
+	const number = (n) => inMemory ? size(n) : count(n);
+	rows.push([inMemory ? "memory" : things + "s", inTime ? "" : number(tree.total[node]), timeOf(tree.total[node]), percent(tree.total[node], tree.total[0])]);
 	if (inTime)
 		rows[0] = ["time", timeOf(tree.total[node]), percent(tree.total[node], tree.total[0])];
 	if (!state.inverted)
-		rows.push(["in itself", inTime ? null : count(tree.self[node]), timeOf(tree.self[node]), percent(tree.self[node], tree.total[0])].filter((cell) => cell !== null));
+		rows.push(["in itself", inTime ? null : number(tree.self[node]), timeOf(tree.self[node]), percent(tree.self[node], tree.total[0])].filter((cell) => cell !== null));
 	if (parent > 0)
 		rows.push([state.inverted ? "of its callee" : "of its caller", ...Array(rows[0].length - 2).fill(""), percent(tree.total[node], tree.total[parent])]);
 	return rows;
@@ -131,7 +132,7 @@ function showMatches() {
 		i = tree.end[i];
 	}
 	$("matches").textContent = !found ? "" : percent(samples, tree.total[0]) +
-		(state.zoom ? ` of all, ${percent(inside, tree.total[state.zoom])} here` : " · " + (inTime ? timeOf(samples) : count(samples) + " samples"));
+		(state.zoom ? ` of all, ${percent(inside, tree.total[state.zoom])} here` : " · " + (inTime ? timeOf(samples) : counted(samples)));
 }
 
 /* Moves to the match behind or before the focused frame, within what is zoomed to. */

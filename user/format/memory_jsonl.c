@@ -103,6 +103,7 @@ static void write_row(struct kb_json_out *out, const struct kb_profile *profile,
 {
 	kb_json_out__open(out, NULL, '{');
 	kb_json_out__text(out, "type", "row");
+	kb_json_out__bool(out, "native", row->native);
 	kb_json_out__uint(out, "bytes", row->bytes);
 	kb_json_out__uint(out, "blocks", row->blocks);
 	kb_json_out__uint(out, "total_bytes", row->total_bytes);

@@ -11,6 +11,7 @@
 #include "format/memory_writers.h"
 #include "format/pprof_parts.h"
 
+#define MAPPING	   1 /* of all locations; without one pprof looks for a program's file */
 #define TYPES	   4
 #define LABELS_MAX 3
 
@@ -92,6 +93,7 @@ static void write_location(struct pprof *pprof, uint32_t frame)
 	line.line = info->line > 0 ? info->line : 0;
 	kb_pprof__location__init(&message);
 	message.id = (uint64_t)frame + 1;
+	message.mapping_id = MAPPING;
 	message.n_line = 1;
 	message.line = &line_list;
 	kb_pprof__profile__init(&part);
@@ -167,6 +169,8 @@ static void write_all(struct pprof *pprof)
 
 	kb_pprof_parts__string(&pprof->parts, "");
 	write_head(pprof);
+	kb_pprof_parts__mapping(&pprof->parts, MAPPING,
+				kb_pprof_parts__string(&pprof->parts, "python"), true);
 	for (uint32_t i = 0; i < kb_memory__n_entries(memory) && !pprof->parts.err; i++)
 		if (kb_memory_view__passes(pprof->profile, pprof->opts, &entries[i]))
 			write_entry(pprof, &entries[i]);

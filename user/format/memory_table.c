@@ -174,12 +174,17 @@ static void write_title(const struct table *table)
 	const struct kb_memory *memory = kb_profile__memory(table->profile);
 	static const char *const groups[] = { "lines", "files", "stacks" };
 	bool estimate = false;
+	char age[64] = "";
 
 	for (uint32_t i = 0; i < kb_memory__n_processes(memory); i++)
 		estimate = estimate || kb_memory__process(memory, i)->way == KB_MEMORY_WAY_GROWTH;
-	fprintf(table->stream, "%sMemory by %s%s: %s%s%s\n", bold(table),
+	if (table->opts->age_ns)
+		snprintf(age, sizeof(age), ", for %.1f s or longer",
+			 (double)table->opts->age_ns / 1e9);
+	fprintf(table->stream, "%sMemory by %s%s: %s%s%s%s\n", bold(table),
 		groups[table->opts->group], table->opts->cumulative ? ", cumulative" : "",
-		value_text(table->opts), estimate ? " (an estimate of growth)" : "", plain(table));
+		value_text(table->opts), age, estimate ? " (an estimate of growth)" : "",
+		plain(table));
 	if (table->opts->leaks)
 		fprintf(table->stream, "%12s %10s %7s %10s %10s  %s\n", "size", "blocks", "alive",
 			"oldest", "newest", "location");
@@ -210,10 +215,12 @@ static void write_row(struct table *table, const struct kb_memory_row *row)
 	else
 		fprintf(table->stream, "%12s %10" PRIu64 " %12s  ", size, row->blocks, average);
 	if (traceback) {
-		putc('\n', table->stream);
+		fputs(row->native ? "[native]\n" : "\n", table->stream);
 		write_traceback(table, row->node, "      ");
 		return;
 	}
+	if (row->native)
+		fputs("[native] ", table->stream);
 	write_place(table, row->file, row->line, row->name);
 	write_source(table, row->file, row->line, "                                      ");
 }
@@ -241,6 +248,11 @@ static void write_process(const struct table *table, const struct kb_memory_proc
 			sum->peak, kb_memory_size__text(sum->peak, b), sum->peak_blocks, sum->total,
 			sum->total_blocks);
 	}
+	if (info->attached_ns)
+		fprintf(stream,
+			"  observed from %.3f s on: what it had allocated by then is in no "
+			"figure\n",
+			(double)info->attached_ns / 1e9);
 	if (info->lost_blocks)
 		fprintf(stream,
 			"  incomplete: %" PRIu64 " blocks of %" PRIu64

@@ -14,6 +14,9 @@
 /* A stack as a key: file and line of each frame. */
 #define TRACEBACK_MAX (1u << 20)
 
+/* What calls of code that is not the interpreter's stand under, as in sampled stacks. */
+#define NATIVE "<native>"
+
 #define NOT_MAPPINGS (~(1u << KB_MEMORY_MMAP | 1u << KB_MEMORY_ARENA))
 
 struct kb_error *kb_memory_view__complete(const struct kb_memory_view_opts *given,
@@ -125,6 +128,7 @@ void kb_memory_view__amount(const struct kb_memory_view_opts *opts,
 
 /* What one entry adds to each of its rows. */
 struct addition {
+	bool native;
 	uint64_t bytes, blocks, oldest_ns, newest_ns, total_bytes, total_blocks;
 };
 
@@ -166,6 +170,7 @@ static void add_to_row(struct kb_memory_view *view, const struct kb_profile *pro
 		row->file = file_of(profile, node);
 		row->name = by_file ? "" : function_of(profile, node)->name;
 		row->line = by_file ? 0 : line_of(profile, node);
+		row->native = more->native;
 	}
 	row->bytes += more->bytes;
 	row->blocks += more->blocks;
@@ -215,6 +220,8 @@ static void add_entry(struct kb_memory_view *view, const struct kb_profile *prof
 			view->full = true;
 			return;
 		}
+		if (more->native)
+			fputs(NATIVE "\n", stream);
 		put_place(stream, profile, at, by_file);
 		for (uint32_t up = nodes[at].parent;
 		     opts->group == KB_MEMORY_BY_TRACEBACK && up != KB_ID_NONE;
@@ -260,6 +267,8 @@ static int compare_text(const struct kb_memory_row *a, const struct kb_memory_ro
 		return files;
 	if (a->line != b->line)
 		return a->line < b->line ? -1 : 1;
+	if (a->native != b->native)
+		return a->native ? 1 : -1;
 	return (a->node > b->node) - (a->node < b->node);
 }
 
@@ -291,6 +300,7 @@ static struct addition *amounts(const struct kb_profile *profile,
 	struct addition *additions = calloc(n + 1, sizeof(*additions));
 
 	for (uint32_t i = 0; additions && i < n; i++) {
+		additions[i].native = entries[i].domain == KB_MEMORY_BY_NATIVE;
 		additions[i].oldest_ns = UINT64_MAX;
 		additions[i].total_bytes = entries[i].total_bytes;
 		additions[i].total_blocks = entries[i].total_blocks;
@@ -382,6 +392,16 @@ static uint32_t copy_process(const struct kb_profile *from, struct kb_profile *t
 	return kb_profile__add_thread(to, &thread);
 }
 
+static uint32_t leaf_of(struct kb_profile *to, uint32_t node, bool native)
+{
+	struct kb_code_info info = { .kind = KB_FRAME_MARKER, .file = "", .name = NATIVE };
+
+	return native ? kb_profile__add_node(
+				to, node,
+				kb_profile__add_frame(to, kb_profile__add_code(to, &info), 0))
+		      : node;
+}
+
 static bool copy_samples(const struct kb_profile *from, struct kb_profile *to,
 			 const struct kb_memory_view_opts *opts, uint32_t *nodes)
 {
@@ -398,8 +418,11 @@ static bool copy_samples(const struct kb_profile *from, struct kb_profile *to,
 		uint64_t count = opts->blocks ? additions[i].blocks : additions[i].bytes;
 
 		if (count)
-			done = kb_profile__add_samples(to, copy_process(from, to, entry->process),
-						       nodes[entry->node], count);
+			done = kb_profile__add_samples(
+				to, copy_process(from, to, entry->process),
+				leaf_of(to, nodes[entry->node],
+					entry->domain == KB_MEMORY_BY_NATIVE),
+				count);
 	}
 	free(additions);
 	return done;

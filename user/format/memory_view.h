@@ -12,6 +12,7 @@ struct kb_memory_row {
 	const char *file;
 	const char *name; /* of the function of a leaf; "" in groups of files */
 	int32_t line;
+	bool native; /* of KB_MEMORY_BY_NATIVE, which has rows of its own */
 	uint64_t bytes, blocks;
 	uint64_t oldest_ns, newest_ns;	    /* of live blocks: when they were allocated */
 	uint64_t total_bytes, total_blocks; /* allocated */

@@ -31,7 +31,7 @@ function time(seconds) {
 const timeOf = (n) => unit ? time(n / unit) : "";
 /* A count in its unit, and its time. */
 const inMemory = data.meta.unit === "bytes"; // counts are sizes
-const things = data.meta.unit === "blocks" ? "block" : "sample";
+const things = inMemory || data.meta.unit === "blocks" ? "block" : "sample";
 /* A number of bytes, with the unit that fits. */
 function size(n) {
 	let step = 0;
@@ -39,7 +39,8 @@ function size(n) {
 		n /= 1024;
 	return (step ? n.toFixed(1) : count(n)) + " " + ["B", "KiB", "MiB", "GiB", "TiB"][step];
 }
-const amount = (n) => inTime ? timeOf(n) : inMemory ? size(n) : `${count(n)} ${n === 1 ? things : things + "s"}` + (unit ? ` (${timeOf(n)})` : "");
+const counted = (n) => inMemory ? size(n) : `${count(n)} ${n === 1 ? things : things + "s"}`;
+const amount = (n) => inTime ? timeOf(n) : counted(n) + (unit ? ` (${timeOf(n)})` : "");
 
 // ---------------------------------------------------------------- theme
 
@@ -120,7 +121,7 @@ function fillFacts(list, meta, total, name) {
 function fillLedger({ meta, ledger }, name) {
 	const table = $("ledger").appendChild(element("table"));
 	const good = ledger.filter((entry) => entry.reported).reduce((sum, entry) => sum + entry.count, 0);
-	const sum = `${count(good)} of ${count(meta.attempted)} attempted samples are shown, ${count(meta.attempted - good)} failed`;
+	const sum = `${count(good)} of ${count(meta.attempted)} attempted ${things}s are shown, ${count(meta.attempted - good)} failed`;
 	table.setAttribute("aria-label", "What became of each sample");
 	if (name)
 		table.append(element("caption", `${name}: ${sum}`));

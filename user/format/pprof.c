@@ -273,19 +273,10 @@ static void write_location(struct pprof *pprof, uint32_t id)
 
 static void write_mapping(struct pprof *pprof, uint32_t id)
 {
-	KbPprof__Mapping message, *list = &message;
-	KbPprof__Profile part;
+	const char *file = kb_strpool__at(pprof->mappings, id);
 
-	kb_pprof__mapping__init(&message);
-	message.id = (uint64_t)id + 1;
-	message.filename =
-		kb_pprof_parts__string(&pprof->parts, kb_strpool__at(pprof->mappings, id));
-	message.has_functions = true;
-	message.has_filenames = message.has_line_numbers = id < pprof->n_python;
-	kb_pprof__profile__init(&part);
-	part.n_mapping = 1;
-	part.mapping = &list;
-	kb_pprof_parts__write(&pprof->parts, &part);
+	kb_pprof_parts__mapping(&pprof->parts, (uint64_t)id + 1,
+				kb_pprof_parts__string(&pprof->parts, file), id < pprof->n_python);
 }
 
 static void write_tables(struct pprof *pprof)

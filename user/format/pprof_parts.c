@@ -109,6 +109,22 @@ void kb_pprof_parts__function(struct kb_pprof_parts *parts, uint64_t id, int64_t
 	kb_pprof_parts__write(parts, &part);
 }
 
+void kb_pprof_parts__mapping(struct kb_pprof_parts *parts, uint64_t id, int64_t file, bool sources)
+{
+	KbPprof__Mapping mapping, *list = &mapping;
+	KbPprof__Profile part;
+
+	kb_pprof__mapping__init(&mapping);
+	mapping.id = id;
+	mapping.filename = file;
+	mapping.has_functions = true;
+	mapping.has_filenames = mapping.has_line_numbers = sources;
+	kb_pprof__profile__init(&part);
+	part.n_mapping = 1;
+	part.mapping = &list;
+	kb_pprof_parts__write(parts, &part);
+}
+
 KbPprof__ValueType kb_pprof_parts__value_type(struct kb_pprof_parts *parts, const char *type,
 					      const char *unit)
 {

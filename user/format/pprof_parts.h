@@ -2,6 +2,7 @@
 #ifndef KB_FORMAT_PPROF_PARTS_H
 #define KB_FORMAT_PPROF_PARTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include "base/strpool.h"
@@ -38,6 +39,8 @@ int64_t kb_pprof_parts__stringf(struct kb_pprof_parts *parts, const char *format
 void kb_pprof_parts__write(struct kb_pprof_parts *parts, const KbPprof__Profile *part);
 void kb_pprof_parts__function(struct kb_pprof_parts *parts, uint64_t id, int64_t name, int64_t file,
 			      int32_t line);
+/* sources: the files of its functions are source files, with lines. */
+void kb_pprof_parts__mapping(struct kb_pprof_parts *parts, uint64_t id, int64_t file, bool sources);
 void kb_pprof_parts__comment(struct kb_pprof_parts *parts, int64_t text);
 KbPprof__ValueType kb_pprof_parts__value_type(struct kb_pprof_parts *parts, const char *type,
 					      const char *unit);

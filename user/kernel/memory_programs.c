@@ -91,6 +91,13 @@ void kb_memory_probes__destroy(struct kb_memory_probes *probes)
 	free(probes);
 }
 
+void kb_memory_programs__set_text(struct kb_programs *p, uint32_t proc,
+				  const struct kb_memory_text *text)
+{
+	/* Without room calls are not told apart: all are the interpreter's. */
+	bpf_map_update_elem(bpf_map__fd(p->bpf->maps.memory_texts), &proc, text, BPF_ANY);
+}
+
 void kb_memory_programs__clear(struct kb_programs *p)
 {
 	kb_u32 window = control(p)->window + 1;
@@ -181,11 +188,4 @@ struct kb_error *kb_memory_programs__each_block(struct kb_programs *p, kb_memory
 	return errno == ENOENT ? NULL
 			       : kb_error__from_errno(errno, KB_STATUS_FAILED,
 						      "cannot read the table of live blocks");
-}
-
-bool kb_memory_programs__block(struct kb_programs *p, const struct kb_block_key *key,
-			       struct kb_block *block)
-{
-	return !bpf_map_lookup_elem(bpf_map__fd(p->bpf->maps.memory_blocks), key, block) &&
-	       block->window == (kb_u16)control(p)->window;
 }

@@ -31,6 +31,10 @@ struct kb_error *kb_memory_programs__attach(struct kb_programs *programs, pid_t 
 /* NULL is allowed. Takes some 10 ms. */
 void kb_memory_probes__destroy(struct kb_memory_probes *probes);
 
+/* malloc called from elsewhere than here is native: KB_DOMAIN_NATIVE. */
+void kb_memory_programs__set_text(struct kb_programs *programs, uint32_t proc,
+				  const struct kb_memory_text *text);
+
 /* Forgets everything, and counts from here on. */
 void kb_memory_programs__clear(struct kb_programs *programs);
 /* The peak is what is alive now. */
@@ -55,7 +59,5 @@ struct kb_error *kb_memory_programs__each_stack(struct kb_programs *programs, kb
 						void *context);
 struct kb_error *kb_memory_programs__each_block(struct kb_programs *programs, kb_memory_block_fn fn,
 						void *context);
-bool kb_memory_programs__block(struct kb_programs *programs, const struct kb_block_key *key,
-			       struct kb_block *block);
 
 #endif

@@ -82,6 +82,7 @@ static const struct {
 	{ "memory_stacks", KB_RUN_MEMORY },
 	{ "memory_processes", KB_RUN_MEMORY },
 	{ "memory_calls", KB_RUN_MEMORY },
+	{ "memory_texts", KB_RUN_MEMORY },
 	{ "memory_slots", KB_RUN_MEMORY },
 	{ "memory_naming", KB_RUN_MEMORY },
 	{ "audit_layouts", KB_RUN_AUDIT },

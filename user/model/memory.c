@@ -32,8 +32,8 @@ const char *kb_memory_way__text(enum kb_memory_way way)
 
 const char *kb_memory_domain__name(enum kb_memory_domain domain)
 {
-	static const char *const names[KB_MEMORY_DOMAINS] = { "raw",  "mem",  "obj",  "libc",
-							      "mmap", "pool", "arena" };
+	static const char *const names[KB_MEMORY_DOMAINS] = { "raw",  "mem",  "obj",   "libc",
+							      "mmap", "pool", "arena", "native" };
 
 	return domain < KB_MEMORY_DOMAINS ? names[domain] : NULL;
 }
@@ -42,8 +42,10 @@ enum kb_memory_group kb_memory__group_of(enum kb_memory_way way, enum kb_memory_
 {
 	if (domain == KB_MEMORY_MMAP || domain == KB_MEMORY_ARENA)
 		return KB_MEMORY_MAPPED;
-	return way == KB_MEMORY_WAY_API && domain == KB_MEMORY_LIBC ? KB_MEMORY_NATIVE
-								    : KB_MEMORY_HEAP;
+	/* Recordings of before there was a domain for it have it as libc. */
+	if (domain == KB_MEMORY_BY_NATIVE || (way == KB_MEMORY_WAY_API && domain == KB_MEMORY_LIBC))
+		return KB_MEMORY_NATIVE;
+	return KB_MEMORY_HEAP;
 }
 
 struct kb_memory *kb_memory__begin(struct kb_profile *profile, const struct kb_memory_head *head)
