@@ -114,7 +114,7 @@ KB_API struct kb_error *kb_ref_counter__create(const struct kb_target *target,
 KB_API struct kb_error *kb_ref_counter__start(struct kb_ref_counter *counter);
 KB_API struct kb_error *kb_ref_counter__poll(struct kb_ref_counter *counter, int timeout_ms,
 					     bool *done);
-/* Events that were seen so far; they cost the target about a microsecond each. */
+/* Events that were seen so far; they cost the target some two microseconds each. */
 KB_API uint64_t kb_ref_counter__events(struct kb_ref_counter *counter);
 /* Detaches and takes the figures. */
 KB_API struct kb_error *kb_ref_counter__stop(struct kb_ref_counter *counter);
