@@ -24,6 +24,10 @@ def sees_all(py):
     return py.version >= (3, 13) or (py.version >= (3, 9) and not is_stripped(py))
 
 
+def sees_created(py):
+    return py.version >= (3, 9)
+
+
 def has_tracer(py):
     return py.version >= (3, 13)
 
@@ -175,7 +179,7 @@ def test_known_objects(env):
     assert "__main__.Plain" in {row["type"] for row in counted.all["types"]}
 
 
-@per_python(where=sees_all, timeout=120)
+@per_python(where=sees_created, timeout=120)
 def test_created_only(env):
     counted = count_known(env, "--created")
     for function, type in MADE.items():

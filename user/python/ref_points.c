@@ -170,6 +170,33 @@ static bool eval_loop_asks(const struct kb_ref_points *points, const struct kb_e
 	return false;
 }
 
+struct kb_error *kb_ref_points__check_calls(struct kb_ref_points *points,
+					    const struct kb_elf_file *elf, uint64_t callee,
+					    const uint64_t *calls, uint32_t n)
+{
+	struct kb_elf_segment segment;
+	uint64_t all[CALLS_MAX];
+
+	for (size_t i = 0; kb_elf_file__segment_at(elf, i, &segment); i++) {
+		uint64_t end = segment.address + segment.size;
+
+		for (uint64_t start = segment.address; segment.executable && start < end;
+		     start += KB_CODE_BYTES_MAX) {
+			size_t n_all = kb_code__calls(elf, start, chunk_end(start, end), callee,
+						      all, CALLS_MAX);
+
+			for (size_t j = 0; j < n_all; j++) {
+				uint32_t k = 0;
+
+				while (k < n && calls[k] != all[j])
+					k++;
+				points->not_understood += k == n;
+			}
+		}
+	}
+	return NULL;
+}
+
 /* _Py_NewReference() alone tells tracemalloc. */
 static bool is_inlined(const struct kb_elf_file *elf, const struct kb_elf_symbol functions[2])
 {
@@ -197,6 +224,18 @@ static bool is_inlined(const struct kb_elf_file *elf, const struct kb_elf_symbol
 	return false;
 }
 
+/* Where the compiler has put copies of _Py_NewReference(); those of _Py_Dealloc() are not told from
+ * other calls. */
+static struct kb_error *find_inlined(struct kb_ref_points *points, const struct kb_elf_file *elf)
+{
+	KB_TRY(kb_ref_points__tracemalloc(elf, points));
+	if (!points->n || points->not_understood)
+		return kb_unsupported("its compiler has inlined _Py_NewReference and _Py_Dealloc");
+	points->way = "exact (where tracemalloc would be told)";
+	points->no_destructions = "its compiler has inlined _Py_Dealloc";
+	return NULL;
+}
+
 static struct kb_error *find_functions(struct kb_ref_points *points, const struct kb_elf_file *elf,
 				       const struct kb_image_info *info)
 {
@@ -209,7 +248,7 @@ static struct kb_error *find_functions(struct kb_ref_points *points, const struc
 	kb_elf_file__symbol(elf, "_Py_NewReferenceNoTotal", &created[1]);
 	points->way = "exact (_Py_NewReference and _Py_Dealloc)";
 	if (is_inlined(elf, created))
-		return kb_unsupported("its compiler has inlined _Py_NewReference and _Py_Dealloc");
+		return find_inlined(points, elf);
 	for (int i = 0; i < 2; i++)
 		if (created[i].address)
 			KB_TRY(add_function(points, elf, &created[i], false));

@@ -49,11 +49,19 @@ void kb_ref_points__free(struct kb_ref_points *points);
 struct kb_error *kb_ref_points__add(struct kb_ref_points *points, const struct kb_elf_file *elf,
 				    uint64_t address, uint64_t cookie);
 
+/* Counts as not understood the calls of a function that are none of these. */
+struct kb_error *kb_ref_points__check_calls(struct kb_ref_points *points,
+					    const struct kb_elf_file *elf, uint64_t callee,
+					    const uint64_t *calls, uint32_t n);
+
 /* ---- by processor (ref_points_x86.c, ref_points_arm64.c) */
 
 /* The questions for a tracer; n 0: none was found. */
 struct kb_error *kb_ref_points__tracer(const struct kb_elf_file *elf,
 				       const struct kb_image_info *info,
 				       struct kb_ref_points *points);
+/* Where copies of _Py_NewReference() ask whether tracemalloc traces; likewise. */
+struct kb_error *kb_ref_points__tracemalloc(const struct kb_elf_file *elf,
+					    struct kb_ref_points *points);
 
 #endif

@@ -8,4 +8,10 @@ struct kb_error *kb_ref_points__tracer(const struct kb_elf_file *elf,
 {
 	return NULL;
 }
+
+struct kb_error *kb_ref_points__tracemalloc(const struct kb_elf_file *elf,
+					    struct kb_ref_points *points)
+{
+	return NULL;
+}
 #endif

@@ -13,11 +13,15 @@
  *     xor %esi, %esi               the event
  *     call *%rax                   perhaps behind a guess whose tracer it is (PGO)
  *
+ * Up to 3.12 the same is asked of tracemalloc by each copy of _Py_NewReference(), in 4 bytes, and
+ * the function that is called is known.
+ *
  * From the load on, every path is followed until the jump is found; from there, on the side where
  * there is a tracer, to the call, keeping track of what each register then was at the jump.
  */
 #include <stdlib.h>
 #include <string.h>
+#include "base/array.h"
 #include "base/error.h"
 #include "bpf/shared/refs.h"
 #include "python/ref_points.h"
@@ -39,13 +43,15 @@
 
 /* ---------------------------------------------------------------- the variable */
 
-struct tracer {
-	uint64_t address; /* of tracer_func */
+struct variable {
+	uint64_t address; /* of tracer_func, or of whether tracemalloc traces */
 	int64_t offset;	  /* in _PyRuntime */
+	uint32_t bytes;
+	uint64_t callee; /* 0: what the variable has is called */
 };
 
 /* PyRefTracer_SetTracer(func, data) stores func, and data behind it: the lower address. */
-static bool find_tracer(const struct kb_elf_file *elf, uint64_t runtime, struct tracer *tracer)
+static bool find_tracer(const struct kb_elf_file *elf, uint64_t runtime, struct variable *tracer)
 {
 	struct kb_elf_symbol setter;
 	struct x86_code code;
@@ -75,10 +81,25 @@ static bool find_tracer(const struct kb_elf_file *elf, uint64_t runtime, struct 
 			lowest = address;
 	}
 	x86_code__close(&code);
-	tracer->address = lowest;
-	tracer->offset = (int64_t)(lowest - runtime);
+	*tracer = (struct variable){ .address = lowest,
+				     .offset = (int64_t)(lowest - runtime),
+				     .bytes = 8 };
 	return lowest != UINT64_MAX;
 }
+
+struct site {
+	struct x86_code code;
+	bool shared; /* a library: it has the address of _PyRuntime in a register */
+	int tracer;  /* the register; KB_REGISTER_NONE: it was compared in memory */
+	const struct variable *variable;
+	uint64_t *calls; /* of the callee, that a jump leads to */
+	uint32_t n_calls, calls_capacity;
+	struct {
+		uint64_t jump, ask; /* where it goes on when there is a tracer */
+	} at[SITE_JUMPS_MAX];
+	uint32_t n;
+	bool full;
+};
 
 /* ---------------------------------------------------------------- from the jump to the call */
 
@@ -228,46 +249,58 @@ static bool is_tracer(const struct state *state, int tracer, const cs_x86_op *op
 
 #define NOTHING_TO_PROBE 0 /* no cookie is */
 
-/*
- * The call of the tracer: what it is told. Objects that have a fixed address are immortal (since
- * 3.12), so that they are neither created nor destroyed; events beyond the two are of the tracer
- * itself (3.15, PyRefTracer_TRACKER_REMOVED).
- */
+/* Objects that have a fixed address are immortal (since 3.12) or types and singletons, so that they
+ * are neither created nor destroyed. */
+static bool read_object(const struct state *state, int64_t event, uint64_t *cookie)
+{
+	struct origin object = state->registers[RDI];
+
+	*cookie = NOTHING_TO_PROBE;
+	if (!object.known ||
+	    (!object.constant && object.displacement != (int32_t)object.displacement))
+		return false;
+	if (!object.constant)
+		*cookie = KB_REF_COOKIE(event == EVENT_DESTROY, object.memory, object.number,
+					object.displacement);
+	return true;
+}
+
+/* The call of the tracer: what it is told. Events beyond the two are of the tracer itself (3.15,
+ * PyRefTracer_TRACKER_REMOVED). */
 static bool read_call(const struct state *state, uint64_t *cookie)
 {
-	struct origin object = state->registers[RDI], event = state->registers[RSI];
+	struct origin event = state->registers[RSI];
 
 	*cookie = NOTHING_TO_PROBE;
 	if (!event.known || !event.constant)
 		return false;
 	if (event.displacement != EVENT_CREATE && event.displacement != EVENT_DESTROY)
 		return true;
-	if (!object.known ||
-	    (!object.constant && object.displacement != (int32_t)object.displacement))
-		return false;
-	if (!object.constant)
-		*cookie = KB_REF_COOKIE(event.displacement == EVENT_DESTROY, object.memory,
-					object.number, object.displacement);
-	return true;
+	return read_object(state, event.displacement, cookie);
 }
 
-/* Compared with a tracer that it may be: whether the next conditional jump is taken when it is. */
-static bool follow_call(struct x86_code *code, struct state *state, int tracer, uint64_t at,
-			int forks, uint64_t *cookie)
+/* From the jump to the call; *call: where that is. */
+static bool follow_call(struct site *site, struct state *state, uint64_t at, int forks,
+			uint64_t *cookie, uint64_t *call)
 {
-	bool compared = false;
-	uint64_t target;
+	struct x86_code *code = &site->code;
+	uint64_t target, callee = site->variable->callee;
+	bool compared = false; /* with a tracer that it may be */
 
 	for (int i = 0; i < STEPS_MAX && x86_code__fetch(code, at); i++) {
 		const cs_insn *insn = code->insn;
 		const cs_x86_op *op = insn->detail->x86.operands;
 		bool jumps = x86_code__target(insn, &target);
 
+		*call = at;
 		at += insn->size;
 		if (insn->id == X86_INS_RET)
 			return false;
+		if (callee && jumps && kb_code__destination(code->elf, target) == callee) {
+			return read_object(state, EVENT_CREATE, cookie);
+		}
 		if (insn->id == X86_INS_CALL || (insn->id == X86_INS_JMP && !jumps))
-			return !jumps && is_tracer(state, tracer, &op[0]) &&
+			return !callee && !jumps && is_tracer(state, site->tracer, &op[0]) &&
 			       read_call(state, cookie);
 		if (insn->id == X86_INS_JMP) {
 			at = target;
@@ -276,10 +309,11 @@ static bool follow_call(struct x86_code *code, struct state *state, int tracer, 
 		} else if (jumps && !(compared && insn->id == X86_INS_JE)) {
 			struct state other = *state;
 
-			if (forks && follow_call(code, &other, tracer, target, forks - 1, cookie))
+			if (forks && follow_call(site, &other, target, forks - 1, cookie, call))
 				return true;
 		} else if (!jumps) {
-			compared = insn->id == X86_INS_CMP && is_tracer(state, tracer, &op[0]);
+			compared =
+				insn->id == X86_INS_CMP && is_tracer(state, site->tracer, &op[0]);
 			execute(state, code);
 		}
 	}
@@ -287,17 +321,6 @@ static bool follow_call(struct x86_code *code, struct state *state, int tracer, 
 }
 
 /* ---------------------------------------------------------------- from the load to the jump */
-
-struct site {
-	struct x86_code code;
-	bool shared; /* a library: it has the address of _PyRuntime in a register */
-	int tracer;  /* the register */
-	struct {
-		uint64_t jump, ask; /* where it goes on when there is a tracer */
-	} at[SITE_JUMPS_MAX];
-	uint32_t n;
-	bool full;
-};
 
 static void add_jump(struct site *site, uint64_t jump, uint64_t ask)
 {
@@ -311,22 +334,21 @@ static void add_jump(struct site *site, uint64_t jump, uint64_t ask)
 	site->at[site->n++].ask = ask;
 }
 
-static bool tests(const cs_insn *insn, int tracer)
+static bool tests(const cs_insn *insn, const struct site *site)
 {
 	const cs_x86_op *op = insn->detail->x86.operands;
 
 	return insn->id == X86_INS_TEST && op[0].type == X86_OP_REG && op[1].type == X86_OP_REG &&
-	       op[0].size == 8 && x86_register__number(op[0].reg) == tracer &&
-	       op[0].reg == op[1].reg;
+	       op[0].size == site->variable->bytes &&
+	       x86_register__number(op[0].reg) == site->tracer && op[0].reg == op[1].reg;
 }
 
 #define FLAG_ZERO                                                                                  \
 	(X86_EFLAGS_MODIFY_ZF | X86_EFLAGS_SET_ZF | X86_EFLAGS_RESET_ZF | X86_EFLAGS_UNDEFINED_ZF)
 
-static void follow_load(struct site *site, uint64_t at, int forks)
+static void follow_load(struct site *site, uint64_t at, bool tested, int forks)
 {
 	struct x86_code *code = &site->code;
-	bool tested = false;
 	uint64_t target;
 
 	for (int i = 0; i < STEPS_MAX && x86_code__fetch(code, at); i++) {
@@ -345,68 +367,111 @@ static void follow_load(struct site *site, uint64_t at, int forks)
 			return;
 		} else if (jumps) {
 			if (forks)
-				follow_load(site, target, forks - 1);
-		} else if (tests(insn, site->tracer)) {
+				follow_load(site, target, false, forks - 1);
+		} else if (tests(insn, site)) {
 			tested = true;
 		} else {
 			if (insn->detail->x86.eflags & FLAG_ZERO)
 				tested = false;
-			if (x86_code__written(code) & KB_REGISTER_BIT(site->tracer))
+			if (site->tracer == KB_REGISTER_NONE
+				    ? !tested
+				    : x86_code__written(code) & KB_REGISTER_BIT(site->tracer))
 				return;
 		}
 	}
 }
 
+static struct kb_error *add_call(struct site *site, uint64_t call)
+{
+	uint64_t *calls = kb_array__grow(site->calls, &site->calls_capacity, site->n_calls + 1,
+					 sizeof(*calls), KB_REF_POINTS_MAX);
+
+	if (!calls)
+		return kb_error__no_memory();
+	site->calls = calls;
+	calls[site->n_calls++] = call;
+	return NULL;
+}
+
+/* `certain`: what it leads to is a call, or was not understood. */
+static struct kb_error *take_jumps(struct site *site, bool certain, struct kb_ref_points *points)
+{
+	points->not_understood += site->full && certain;
+	for (uint32_t i = 0; i < site->n; i++) {
+		uint64_t cookie, call;
+		struct state state;
+
+		state_begin(&state);
+		if (!follow_call(site, &state, site->at[i].ask, FORKS_MAX, &cookie, &call)) {
+			points->not_understood += certain;
+			continue;
+		}
+		if (cookie != NOTHING_TO_PROBE)
+			KB_TRY(kb_ref_points__add(points, site->code.elf, site->at[i].jump,
+						  cookie));
+		if (site->variable->callee)
+			KB_TRY(add_call(site, call));
+	}
+	return NULL;
+}
+
 static struct kb_error *look_at(struct site *site, uint64_t load, struct kb_ref_points *points)
 {
 	const cs_x86_op *op;
-	bool certain;
+	bool compares, certain;
 
 	site->n = 0;
 	site->full = false;
 	if (!x86_code__fetch(&site->code, load))
 		return NULL;
 	op = site->code.insn->detail->x86.operands;
-	if (site->code.insn->id != X86_INS_MOV || op[0].type != X86_OP_REG)
+	compares = site->code.insn->id == X86_INS_CMP && op[0].type == X86_OP_MEM;
+	if (!compares && (site->code.insn->id != X86_INS_MOV || op[0].type != X86_OP_REG))
 		return NULL;
-	site->tracer = x86_register__number(op[0].reg);
-	certain = site->shared || op[1].mem.base == X86_REG_RIP;
-	follow_load(site, load + site->code.insn->size, FORKS_MAX);
-	points->not_understood += site->full && certain;
-	for (uint32_t i = 0; i < site->n; i++) {
-		struct state state;
-		uint64_t cookie;
-
-		state_begin(&state);
-		if (!follow_call(&site->code, &state, site->tracer, site->at[i].ask, FORKS_MAX,
-				 &cookie))
-			points->not_understood += certain;
-		else if (cookie != NOTHING_TO_PROBE)
-			KB_TRY(kb_ref_points__add(points, site->code.elf, site->at[i].jump,
-						  cookie));
-	}
-	return NULL;
+	site->tracer = compares ? KB_REGISTER_NONE : x86_register__number(op[0].reg);
+	/* tracemalloc itself asks, too; which calls were not found is known afterwards. */
+	certain = !site->variable->callee && (site->shared || op[1].mem.base == X86_REG_RIP);
+	follow_load(site, load + site->code.insn->size, compares, FORKS_MAX);
+	return take_jumps(site, certain, points);
 }
 
 /* ---------------------------------------------------------------- all loads */
 
-#define LOAD_BYTES 7 /* mov distance(%rip),%r64 and mov offset(%r64),%r64 */
+#define LOAD_BYTES 8 /* at most, of what is looked at */
 
-/* Is it a load of the variable? Through a register it may be something else of this offset. */
-static bool loads(const uint8_t *bytes, uint64_t next, const struct tracer *tracer)
+static int32_t distance_at(const uint8_t *bytes)
 {
 	int32_t distance;
 
-	if ((bytes[0] & 0xf8) != 0x48 || bytes[1] != 0x8b)
+	memcpy(&distance, bytes, sizeof(distance));
+	return distance;
+}
+
+static bool leads_to(const struct variable *variable, uint64_t next, const uint8_t *distance)
+{
+	return next + (uint64_t)(int64_t)distance_at(distance) == variable->address;
+}
+
+/* Is it a load of the variable, or a comparison with 0? Through a register it may be something else
+ * at this offset. */
+static bool loads(const uint8_t *bytes, uint64_t address, const struct variable *variable)
+{
+	/* cmpl $0,distance(%rip) */
+	if (variable->bytes == 4 && bytes[0] == 0x83 && bytes[1] == 0x3d && !bytes[6])
+		return leads_to(variable, address + 7, bytes + 2);
+	/* mov distance(%rip),%r32, of the lower registers */
+	if (variable->bytes == 4 && bytes[0] == 0x8b && (bytes[1] & 0xc7) == 5)
+		return leads_to(variable, address + 6, bytes + 2);
+	if (bytes[1] != 0x8b || (bytes[0] & 0xf8) != (variable->bytes == 4 ? 0x40 : 0x48))
 		return false;
-	memcpy(&distance, bytes + 3, sizeof(distance));
 	if ((bytes[2] & 0xc7) == 5)
-		return next + (uint64_t)(int64_t)distance == tracer->address;
-	return (bytes[2] & 0xc0) == 0x80 && (bytes[2] & 7) != 4 && distance == tracer->offset;
+		return leads_to(variable, address + 7, bytes + 3);
+	return variable->bytes == 8 && (bytes[2] & 0xc0) == 0x80 && (bytes[2] & 7) != 4 &&
+	       distance_at(bytes + 3) == variable->offset;
 }
 
 static struct kb_error *look_in(struct site *site, const struct kb_elf_segment *segment,
-				const struct tracer *tracer, struct kb_ref_points *points)
+				struct kb_ref_points *points)
 {
 	struct kb_error *err = NULL;
 	uint8_t *bytes;
@@ -418,9 +483,24 @@ static struct kb_error *look_in(struct site *site, const struct kb_elf_segment *
 		return kb_error__no_memory();
 	if (kb_elf_file__read(site->code.elf, segment->address, bytes, segment->size))
 		for (uint64_t i = 0; !err && i + LOAD_BYTES <= segment->size; i++)
-			if (loads(bytes + i, segment->address + i + LOAD_BYTES, tracer))
+			if (loads(bytes + i, segment->address + i, site->variable))
 				err = look_at(site, segment->address + i, points);
 	free(bytes);
+	return err;
+}
+
+static struct kb_error *look_everywhere(struct site *site, const struct kb_elf_file *elf,
+					struct kb_ref_points *points)
+{
+	struct kb_elf_segment segment;
+	struct kb_error *err = NULL;
+
+	if (!x86_code__open(&site->code, elf, true))
+		return kb_error__no_memory();
+	for (size_t i = 0; !err && kb_elf_file__segment_at(elf, i, &segment); i++)
+		if (segment.executable)
+			err = look_in(site, &segment, points);
+	x86_code__close(&site->code);
 	return err;
 }
 
@@ -428,19 +508,61 @@ struct kb_error *kb_ref_points__tracer(const struct kb_elf_file *elf,
 				       const struct kb_image_info *info,
 				       struct kb_ref_points *points)
 {
-	struct kb_elf_segment segment;
-	struct kb_error *err = NULL;
-	struct tracer tracer;
-	struct site site = { .shared = info->shared };
+	struct variable tracer;
+	struct site site = { .shared = info->shared, .variable = &tracer };
 
 	if (!find_tracer(elf, info->image.runtime, &tracer))
 		return NULL;
-	if (!x86_code__open(&site.code, elf, true))
-		return kb_error__no_memory();
-	for (size_t i = 0; !err && kb_elf_file__segment_at(elf, i, &segment); i++)
-		if (segment.executable)
-			err = look_in(&site, &segment, &tracer, points);
+	return look_everywhere(&site, elf, points);
+}
+
+/* ---------------------------------------------------------------- tracemalloc */
+
+/* What _Py_NewReference() asks first, and what it calls then. */
+static bool find_tracemalloc(const struct kb_elf_file *elf, struct variable *variable)
+{
+	struct site site = { .variable = variable };
+	struct kb_elf_symbol function;
+	uint64_t at;
+
+	*variable = (struct variable){ .bytes = 4 };
+	if (!kb_elf_file__symbol(elf, "_Py_NewReference", &function) ||
+	    !x86_code__open(&site.code, elf, true))
+		return false;
+	at = function.address;
+	for (int i = 0; i < SETTER_STEPS && !variable->address && x86_code__fetch(&site.code, at);
+	     i++) {
+		const cs_insn *insn = site.code.insn;
+		const cs_x86_op *op = insn->detail->x86.operands;
+		bool compares = insn->id == X86_INS_CMP;
+
+		at += insn->size;
+		if ((compares || insn->id == X86_INS_MOV) && op[!compares].type == X86_OP_MEM &&
+		    op[!compares].size == 4 && op[!compares].mem.base == X86_REG_RIP) {
+			variable->address = at + (uint64_t)op[!compares].mem.disp;
+			site.tracer = compares ? KB_REGISTER_NONE : x86_register__number(op[0].reg);
+			follow_load(&site, at, compares, 0);
+		}
+	}
 	x86_code__close(&site.code);
+	variable->callee = site.n == 1 ? kb_code__first_call(elf, site.at[0].ask) : 0;
+	return variable->callee;
+}
+
+struct kb_error *kb_ref_points__tracemalloc(const struct kb_elf_file *elf,
+					    struct kb_ref_points *points)
+{
+	struct variable variable;
+	struct site site = { .variable = &variable };
+	struct kb_error *err;
+
+	if (!find_tracemalloc(elf, &variable))
+		return NULL;
+	err = look_everywhere(&site, elf, points);
+	if (!err)
+		err = kb_ref_points__check_calls(points, elf, variable.callee, site.calls,
+						 site.n_calls);
+	free(site.calls);
 	return err;
 }
 #endif
