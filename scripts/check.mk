@@ -6,7 +6,7 @@ K ?=
 FUZZ_SECONDS ?= 30
 CROSS ?= aarch64-linux-gnu-
 # Under sanitizers: every path of the program, on one interpreter of each kind of layout.
-SANITIZE_CASES ?= test_cli|test_formats|test_flamegraph|test_diff|test_heatmap|test_sample|test_dump|test_audit|test_stats|test_census
+SANITIZE_CASES ?= test_cli|test_formats|test_flamegraph|test_diff|test_heatmap|test_sample|test_dump|test_audit|test_stats|test_census|test_refs
 SANITIZE_PYTHONS ?= 3.8 3.12 3.15
 
 check: ## All tests on every Python of the matrix (as root; installs what is missing)

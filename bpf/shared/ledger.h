@@ -114,7 +114,16 @@
 	X(AUDIT_CUT, "cut_events", NOTE, "events with arguments that were cut at a limit")         \
 	X(AUDIT_NO_STACK, "no_stack", NOTE, "events whose stack could not be read")                \
 	X(CALLS_BUSY, "calls_busy", NOTE,                                                          \
-	  "calls not counted: threads that were preempted held the processor's scratch memory")
+	  "calls not counted: threads that were preempted held the processor's scratch memory")    \
+	X(REFS_LOST, "refs_lost", NOTE, "objects that no row has: table of types and stacks full") \
+	X(REFS_UNTYPED, "refs_untyped", NOTE,                                                      \
+	  "objects whose type could not be read, or had no room: <unknown type>")                  \
+	X(REFS_NOT_FOLLOWED, "refs_not_followed", NOTE,                                            \
+	  "objects that were created and do not count as alive: table full (see --live-max)")      \
+	X(REFS_BEFORE, "refs_before", NOTE,                                                        \
+	  "objects that were destroyed and had been created before observation")                   \
+	X(REFS_MOVED, "refs_moved", NOTE,                                                          \
+	  "objects that counted as alive until another was created at their address")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

@@ -45,6 +45,7 @@ _keelback() {
 			sed -n '/^Sort keys/,/^$/s/^  \([a-z]*\) .*/\1/p')" -- "$current") ;;
 		diff) mapfile -t COMPREPLY < <(compgen -W "self total name" -- "$current") ;;
 		census) mapfile -t COMPREPLY < <(compgen -W "bytes objects" -- "$current") ;;
+		refs) mapfile -t COMPREPLY < <(compgen -W "created destroyed alive" -- "$current") ;;
 		top) mapfile -t COMPREPLY < <(compgen -W "self self% total total% now trend name file" -- "$current") ;;
 		*) mapfile -t COMPREPLY < <(compgen -W "nsamples tottime cumtime sample-pct cumul-pct nsamples-cumul name" -- "$current") ;;
 		esac
@@ -54,7 +55,7 @@ _keelback() {
 	--domain) mapfile -t COMPREPLY < <(compgen -W "raw mem obj libc mmap pool arena" -- "$current") ;;
 	--cgroup) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
 	--baseline | --load | --compare) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
-	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout | --duty | --every | --largest | --later | --hang | --max-files | --max-bytes | --function) ;;
+	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout | --duty | --every | --largest | --later | --hang | --max-files | --max-bytes | --function | --live-max | --type) ;;
 	-e | --event | --match | --max-rate) ;;
 	--policy) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	-o | --output | --command-output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;

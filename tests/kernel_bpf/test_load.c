@@ -52,6 +52,7 @@ static const struct {
 	{ "on_signal_hold", 240 },
 	{ "on_breakpoint", 132000 },
 	{ "on_audit", 140000 },
+	{ "on_reference", 126000 },
 };
 #define N_BUDGETS (sizeof(budgets) / sizeof(*budgets))
 

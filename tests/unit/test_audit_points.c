@@ -8,31 +8,8 @@
 #include "base/error.h"
 #include "python/audit_points.h"
 #include "python/method_names.h"
+#include "unit/opened_image.h"
 #include "unit/pythons.h"
-
-struct opened {
-	int fd;
-	struct kb_elf_file *elf;
-	struct kb_image_info info;
-};
-
-static void open_image(const char *path, struct opened *opened)
-{
-	bool is_python = false;
-
-	opened->fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(opened->fd >= 0);
-	assert_null(kb_image__read(opened->fd, path, &is_python, &opened->info));
-	assert_true(is_python);
-	assert_null(kb_elf_file__open(opened->fd, &opened->elf));
-	assert_non_null(opened->elf);
-}
-
-static void close_image(struct opened *opened)
-{
-	kb_elf_file__close(opened->elf);
-	close(opened->fd);
-}
 
 /* Functions: PySys_Audit, sys.audit, and _PySys_Audit from 3.9 on. */
 static void check_functions(const struct opened *opened, const struct kb_audit_points *points)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* A census as text. */
 #include <inttypes.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
@@ -229,7 +230,8 @@ static void print_growth_rows(const struct kb_census_growth *rows, size_t n,
 		const struct kb_census_growth *row = &rows[i],
 					      *late = row_of(lately, n_lately, row->name);
 
-		if (row->objects == row->objects_before && row->bytes == row->bytes_before)
+		if ((row->objects == row->objects_before && row->bytes == row->bytes_before) ||
+		    (view->type && fnmatch(view->type, row->name, 0)))
 			continue;
 		shown++;
 		fprintf(stream, "%13s %13s %13s %15s %15s", number((int64_t)row->objects),

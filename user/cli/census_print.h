@@ -10,7 +10,8 @@
 struct kb_census_view {
 	size_t limit; /* types */
 	bool by_objects;
-	bool classes; /* the table of block sizes */
+	bool classes;	  /* the table of block sizes */
+	const char *type; /* growth: only types whose names match this pattern; NULL: all */
 };
 
 struct kb_error *kb_census_print__text(const struct kb_census *census,

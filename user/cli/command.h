@@ -20,6 +20,7 @@ struct kb_error *kb_command__sample(int argc, char **argv, int *status);
 struct kb_error *kb_command__top(int argc, char **argv, int *status);
 struct kb_error *kb_command__calls(int argc, char **argv, int *status);
 struct kb_error *kb_command__memory(int argc, char **argv, int *status);
+struct kb_error *kb_command__refs(int argc, char **argv, int *status);
 struct kb_error *kb_command__convert(int argc, char **argv, int *status);
 struct kb_error *kb_command__diff(int argc, char **argv, int *status);
 struct kb_error *kb_command__stats(int argc, char **argv, int *status);

@@ -47,6 +47,7 @@ enum {
 	KEY_LOAD,
 	KEY_COMPARE,
 	KEY_PARTIAL,
+	KEY_CENSUS,
 };
 
 static const struct argp_option options[] = {
@@ -79,6 +80,10 @@ static const struct argp_option options[] = {
 	{ "address", KEY_ADDRESS, "ADDRESS", 0,
 	  "Show where the live block that has this address (such as an object's id()) was "
 	  "allocated, instead; -: of addresses that come on stdin, at once",
+	  0 },
+	{ "census", KEY_CENSUS, NULL, 0,
+	  "Count what is in the heap now, without a probe, instead: this is 'keelback census', and "
+	  "takes its options",
 	  0 },
 	{ "load", KEY_LOAD, "FILE.kb", 0, "Show a recording instead of tracing", 0 },
 	{ "compare", KEY_COMPARE, "OLD.kb", 0,
@@ -445,6 +450,19 @@ static struct kb_error *check(const struct memory_args *args)
 	return NULL;
 }
 
+/* --census makes it another command, with options of its own. */
+static bool take_census(int *argc, char **argv)
+{
+	for (int i = 1; i < *argc && strcmp(argv[i], "--"); i++) {
+		if (strcmp(argv[i], "--census"))
+			continue;
+		memmove(&argv[i], &argv[i + 1], (*argc - i) * sizeof(*argv));
+		--*argc;
+		return true;
+	}
+	return false;
+}
+
 struct kb_error *kb_command__memory(int argc, char **argv, int *status)
 {
 	struct memory_args args = { .view = KB_MEMORY_VIEW_ARGS_INIT };
@@ -452,6 +470,8 @@ struct kb_error *kb_command__memory(int argc, char **argv, int *status)
 	bool done = false;
 	struct kb_error *err;
 
+	if (take_census(&argc, argv))
+		return kb_command__census(argc, argv, status);
 	err = kb_cli__parse(&argp, argc, argv, &args, &args.general, &done);
 	if (!err && !done) {
 		kb_report__start(&args.general);

@@ -18,6 +18,8 @@ static const struct kb_command commands[] = {
 	{ "calls", "How often is what called, and by whom? Exact call statistics",
 	  kb_command__calls },
 	{ "memory", "What was allocated where, and what is still alive?", kb_command__memory },
+	{ "refs", "Which objects come and go, and where? Creations and destructions by type",
+	  kb_command__refs },
 	{ "convert", "Turn a recording into a table, a flame graph or another format",
 	  kb_command__convert },
 	{ "diff", "Compare two recordings, function by function or as a flame graph",

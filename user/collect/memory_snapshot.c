@@ -86,33 +86,33 @@ static void add_idle_processes(struct taking *t)
 /* ---------------------------------------------------------------- stacks */
 
 /* tracemalloc's name for where no frame is (Modules/_tracemalloc.c). */
-static uint32_t marker(struct taking *t, const char *name)
+static uint32_t marker(struct kb_profile *profile, const char *name)
 {
 	struct kb_code_info info = { .kind = KB_FRAME_MARKER, .file = "", .name = name };
 
 	return kb_profile__add_node(
-		t->profile, KB_ID_NONE,
-		kb_profile__add_frame(t->profile, kb_profile__add_code(t->profile, &info), 0));
+		profile, KB_ID_NONE,
+		kb_profile__add_frame(profile, kb_profile__add_code(profile, &info), 0));
 }
 
-/* The leaf of a stack, and what the ledger says of it. */
-static uint32_t node_of(struct taking *t, const struct kb_memory_stack *stack, unsigned *reason)
+uint32_t kb_memory_stack__node(const struct kb_session *session,
+			       const struct kb_memory_stack *stack, unsigned *reason)
 {
-	const struct kb_ingest *ingest = t->snapshot->session->ingest;
 	uint32_t node;
 
 	if (stack->key.hash < KB_L_COUNT) {
 		*reason = (unsigned)stack->key.hash;
-		return marker(t, *reason == KB_L_NO_FRAME || *reason == KB_L_NOT_PYTHON_THREAD
-					 ? "<no Python frame>"
-					 : "<unreadable stack>");
+		return marker(session->profile,
+			      *reason == KB_L_NO_FRAME || *reason == KB_L_NOT_PYTHON_THREAD
+				      ? "<no Python frame>"
+				      : "<unreadable stack>");
 	}
-	node = kb_ingest__kept_node(ingest, stack->key.hash, stack->key.proc);
+	node = kb_ingest__kept_node(session->ingest, stack->key.hash, stack->key.proc);
 	if (node == KB_ID_NONE) {
 		*reason = KB_L_LOST_STACK;
-		return marker(t, "<lost stack>");
+		return marker(session->profile, "<lost stack>");
 	}
-	*reason = kb_ingest__is_truncated(ingest, node) ? KB_L_TRUNCATED : KB_L_GOOD;
+	*reason = kb_ingest__is_truncated(session->ingest, node) ? KB_L_TRUNCATED : KB_L_GOOD;
 	return node;
 }
 
@@ -181,7 +181,7 @@ static void add_stack(uint32_t id, const struct kb_memory_stack *stack, void *co
 	changed = stacks->peaks.found && stack->peak_at == stacks->peaks.peak_at[group];
 	entry.peak_bytes = changed ? stack->peak_bytes : stack->live_bytes;
 	entry.peak_blocks = changed ? stack->peak_blocks : stack->live_blocks;
-	entry.node = node_of(t, stack, &reason);
+	entry.node = kb_memory_stack__node(session, stack, &reason);
 	t->counts[reason] += stack->total_blocks;
 	if (entry.node == KB_ID_NONE || !reserve(t->snapshot, id)) {
 		t->full = true;

@@ -17,6 +17,10 @@ struct kb_memory_snapshot {
 
 /* Replaces what an earlier one has put there. What the records name must have been read. */
 struct kb_error *kb_memory_snapshot__take(struct kb_memory_snapshot *snapshot);
+/* The leaf of a stack of the kernel's table, and what the ledger says of it; KB_ID_NONE: no room.
+ */
+uint32_t kb_memory_stack__node(const struct kb_session *session,
+			       const struct kb_memory_stack *stack, unsigned *reason);
 void kb_memory_snapshot__free(struct kb_memory_snapshot *snapshot);
 
 #endif

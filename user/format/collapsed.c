@@ -23,7 +23,7 @@
 #define SEPARATORS   ";"
 #define NS_PER_COUNT 1000
 
-static void write_label(const struct kb_label *label, FILE *stream)
+void kb_collapsed__write_label(const struct kb_label *label, FILE *stream)
 {
 	const char *group = kb_label__group(label), *place = kb_label__place(label);
 
@@ -53,7 +53,7 @@ static void write_stack(const struct kb_tree *tree, uint32_t leaf, uint64_t coun
 	for (uint32_t at = leaf; at != KB_ID_NONE; at = tree->nodes[at].parent)
 		path[depth++] = at;
 	while (depth--) {
-		write_label(&tree->labels[tree->nodes[path[depth]].label], stream);
+		kb_collapsed__write_label(&tree->labels[tree->nodes[path[depth]].label], stream);
 		putc(depth ? ';' : ' ', stream);
 	}
 	fprintf(stream, "%" PRIu64 "\n", count);

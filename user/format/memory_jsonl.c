@@ -10,6 +10,7 @@
  */
 #include "base/error.h"
 #include "base/json_out.h"
+#include "format/json_parts.h"
 #include "format/memory_view.h"
 #include "format/memory_writers.h"
 
@@ -79,25 +80,6 @@ static void write_process(struct kb_json_out *out, const struct kb_profile *prof
 	out->comma = false;
 }
 
-static void write_frames(struct kb_json_out *out, const struct kb_profile *profile, uint32_t leaf)
-{
-	const struct kb_stack_node *nodes = kb_profile__nodes(profile);
-
-	kb_json_out__open(out, "frames", '[');
-	for (uint32_t at = leaf; at != KB_ID_NONE; at = nodes[at].parent) {
-		const struct kb_frame_info *frame = kb_profile__frame(profile, nodes[at].frame);
-		const struct kb_function_info *function =
-			kb_profile__function(profile, frame->function);
-
-		kb_json_out__open(out, NULL, '{');
-		kb_json_out__text(out, "file", function->file);
-		kb_json_out__int(out, "line", frame->line);
-		kb_json_out__text(out, "function", function->name);
-		kb_json_out__close(out, '}');
-	}
-	kb_json_out__close(out, ']');
-}
-
 static void write_row(struct kb_json_out *out, const struct kb_profile *profile,
 		      const struct kb_memory_view_opts *opts, const struct kb_memory_row *row)
 {
@@ -113,7 +95,7 @@ static void write_row(struct kb_json_out *out, const struct kb_profile *profile,
 		kb_json_out__uint(out, "newest_ns", row->newest_ns);
 	}
 	if (opts->group == KB_MEMORY_BY_TRACEBACK) {
-		write_frames(out, profile, row->node);
+		kb_json_parts__frames(out, profile, row->node);
 	} else {
 		kb_json_out__text(out, "file", row->file);
 		if (opts->group == KB_MEMORY_BY_LINE) {
@@ -130,21 +112,7 @@ static void write_ledger(struct kb_json_out *out, const struct kb_profile *profi
 {
 	kb_json_out__open(out, NULL, '{');
 	kb_json_out__text(out, "type", "ledger");
-	kb_json_out__uint(out, "attempted", kb_profile__attempted(profile));
-	kb_json_out__open(out, "entries", '[');
-	for (size_t i = 0; i < kb_profile__n_ledger(profile); i++) {
-		struct kb_ledger_entry entry = kb_profile__ledger(profile, i);
-
-		if (!entry.count)
-			continue;
-		kb_json_out__open(out, NULL, '{');
-		kb_json_out__text(out, "name", entry.name);
-		kb_json_out__uint(out, "count", entry.count);
-		kb_json_out__bool(out, "reported", entry.reported);
-		kb_json_out__bool(out, "note", entry.note);
-		kb_json_out__close(out, '}');
-	}
-	kb_json_out__close(out, ']');
+	kb_json_parts__ledger(out, profile);
 	kb_json_out__close(out, '}');
 	kb_json_out__line(out);
 	out->comma = false;

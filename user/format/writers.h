@@ -26,6 +26,10 @@ kb_format_writer kb_jsonl__write;
 kb_format_writer kb_pstats_file__write;
 kb_format_writer kb_recording_file__write;
 
+struct kb_label;
+/* A frame of a collapsed stack. */
+void kb_collapsed__write_label(const struct kb_label *label, FILE *stream);
+
 /* Whether a file's name chooses a format with these endings (struct kb_format). */
 bool kb_writers__chooses(const char *path, const char *endings);
 

@@ -12,6 +12,7 @@
 #include "kernel/audit_programs.h"
 #include "kernel/load.h"
 #include "kernel/memory_programs.h"
+#include "kernel/ref_programs.h"
 #include "kernel/programs_object.h"
 
 #define DRAIN_BATCH 4096 /* keys taken from the table of counts by one call */
@@ -38,6 +39,7 @@ static const struct {
 	{ "on_allocated", KB_RUN_MEMORY },
 	{ "on_free", KB_RUN_MEMORY },
 	{ "on_audit", KB_RUN_AUDIT },
+	{ "on_reference", KB_RUN_REFS },
 };
 static const struct {
 	const char *name;
@@ -78,13 +80,13 @@ static const struct {
 	{ "chosen_live", KB_RUN_CHOSEN },
 	{ "chosen_threads", KB_RUN_CHOSEN },
 	{ "memory_blocks", KB_RUN_MEMORY },
-	{ "memory_stack_ids", KB_RUN_MEMORY },
-	{ "memory_stacks", KB_RUN_MEMORY },
+	{ "memory_stack_ids", KB_RUN_MEMORY | KB_RUN_REFS },
+	{ "memory_stacks", KB_RUN_MEMORY | KB_RUN_REFS },
 	{ "memory_processes", KB_RUN_MEMORY },
 	{ "memory_calls", KB_RUN_MEMORY },
 	{ "memory_texts", KB_RUN_MEMORY },
-	{ "memory_slots", KB_RUN_MEMORY },
-	{ "memory_naming", KB_RUN_MEMORY },
+	{ "memory_slots", KB_RUN_MEMORY | KB_RUN_REFS },
+	{ "memory_naming", KB_RUN_MEMORY | KB_RUN_REFS },
 	{ "audit_layouts", KB_RUN_AUDIT },
 	{ "audit_rules", KB_RUN_AUDIT },
 	{ "audit_slots", KB_RUN_AUDIT },
@@ -92,6 +94,12 @@ static const struct {
 	{ "audit_nested", KB_RUN_AUDIT },
 	{ "audit_stacks", KB_RUN_AUDIT },
 	{ "audit_walks", KB_RUN_AUDIT },
+	{ "ref_images", KB_RUN_REFS },
+	{ "ref_type_ids", KB_RUN_REFS },
+	{ "ref_types", KB_RUN_REFS },
+	{ "ref_counts", KB_RUN_REFS },
+	{ "ref_objects", KB_RUN_REFS },
+	{ "ref_processes", KB_RUN_REFS },
 };
 
 static int on_notice(void *context, void *record, size_t size)
@@ -114,7 +122,7 @@ static int on_record(void *context, void *record, size_t size)
 /* Programs that are attached to uprobes. */
 static const char *const probes[] = {
 	"on_interpreter_init", "on_call", "on_call_empty", "on_allocate",
-	"on_allocated",	       "on_free", "on_audit"
+	"on_allocated",	       "on_free", "on_audit",	   "on_reference"
 };
 
 #define ROWS(table) (sizeof(table) / sizeof(*(table)))
@@ -176,6 +184,8 @@ static struct kb_error *configure(struct kb_programs *p, const struct kb_program
 			bpf_program__set_expected_attach_type(
 				bpf_object__find_program_by_name(bpf->obj, probes[i]),
 				KB_BPF_TRACE_UPROBE_MULTI);
+	if (opts->runs & KB_RUN_REFS)
+		KB_TRY(kb_ref_programs__configure(p, opts));
 	return opts->runs & KB_RUN_MEMORY ? kb_memory_programs__configure(p, opts) : NULL;
 }
 

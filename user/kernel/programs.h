@@ -16,6 +16,7 @@
 #include "bpf/shared/ledger.h"
 #include "bpf/shared/memory.h"
 #include "bpf/shared/process.h"
+#include "bpf/shared/refs.h"
 #include "bpf/shared/wait.h"
 #include "keelback/error.h"
 #include "kernel/native_maps.h"
@@ -40,6 +41,7 @@ enum {
 	KB_RUN_CHOSEN = 1024,	/* breakpoints.h */
 	KB_RUN_MEMORY = 2048,	/* memory_programs.h */
 	KB_RUN_AUDIT = 64,	/* audit_programs.h */
+	KB_RUN_REFS = 4096,	/* ref_programs.h */
 };
 
 struct kb_programs_opts {
@@ -49,8 +51,9 @@ struct kb_programs_opts {
 	uint32_t runs;			     /* KB_RUN_*: what is loaded */
 	struct kb_fault_config faults;	     /* with KB_RUN_FAULTS */
 	const struct kb_audit_config *audit; /* with KB_RUN_AUDIT */
-	uint32_t blocks_max; /* with KB_RUN_MEMORY: live blocks, and stacks that allocate */
-	uint32_t memory_stacks_max;
+	uint32_t blocks_max;	    /* with KB_RUN_MEMORY: live blocks, and stacks that allocate */
+	uint32_t memory_stacks_max; /* with KB_RUN_REFS, too */
+	uint32_t ref_objects_max;   /* with KB_RUN_REFS */
 };
 
 /* Opens, sizes, loads; KB_STATUS_UNSUPPORTED when the kernel or the capabilities do not allow it.

@@ -58,6 +58,14 @@ uint64_t kb_code__destination(const struct kb_elf_file *elf, uint64_t target);
  * addresses in ascending order; the number found, at most max. */
 size_t kb_code__calls(const struct kb_elf_file *elf, uint64_t start, uint64_t end, uint64_t callee,
 		      uint64_t *addresses, size_t max);
+/* Calls and jumps in [start, end) through memory `slot` bytes behind what a register has: through a
+ * slot of a type, if it has one. The number found, at most max. */
+struct kb_code_slot_call {
+	uint64_t address;
+	int number; /* of the register */
+};
+size_t kb_code__slot_calls(const struct kb_elf_file *elf, uint64_t start, uint64_t end,
+			   uint8_t slot, struct kb_code_slot_call *calls, size_t max);
 /* Whether nothing but cleaning up comes between such a call or jump and the function's return. */
 bool kb_code__returns(const struct kb_elf_file *elf, uint64_t call);
 /*

@@ -32,6 +32,12 @@ size_t kb_code__calls(const struct kb_elf_file *elf, uint64_t start, uint64_t en
 	return 0;
 }
 
+size_t kb_code__slot_calls(const struct kb_elf_file *elf, uint64_t start, uint64_t end,
+			   uint8_t slot, struct kb_code_slot_call *calls, size_t max)
+{
+	return 0;
+}
+
 bool kb_code__returns(const struct kb_elf_file *elf, uint64_t call)
 {
 	return false;

@@ -155,6 +155,51 @@ size_t kb_code__calls(const struct kb_elf_file *elf, uint64_t start, uint64_t en
 	return n;
 }
 
+/* Most functions have no such call: that is seen without decoding them. */
+static bool may_call_slot(const struct sweep *sweep, uint8_t slot)
+{
+	for (size_t i = 0; i + 3 < sweep->left; i++) {
+		const uint8_t *bytes = sweep->at + i;
+		uint8_t form = bytes[1] & 0xf8;
+
+		if (bytes[0] == 0xff && (form == 0x50 || form == 0x60) &&
+		    (bytes[2] == slot || bytes[3] == slot))
+			return true;
+	}
+	return false;
+}
+
+size_t kb_code__slot_calls(const struct kb_elf_file *elf, uint64_t start, uint64_t end,
+			   uint8_t slot, struct kb_code_slot_call *calls, size_t max)
+{
+	struct kb_error *err;
+	const cs_insn *insn;
+	struct sweep sweep;
+	size_t n = 0;
+
+	err = sweep_open(&sweep, elf, start, end, true);
+	if (err) {
+		kb_error__destroy(err);
+		return 0;
+	}
+	if (!may_call_slot(&sweep, slot))
+		sweep.left = 0;
+	while (n < max && (insn = sweep_next(&sweep))) {
+		const cs_x86_op *op = insn->detail->x86.operands;
+		int number;
+
+		if ((insn->id != X86_INS_CALL && insn->id != X86_INS_JMP) ||
+		    op[0].type != X86_OP_MEM || op[0].mem.index != X86_REG_INVALID ||
+		    op[0].mem.disp != slot)
+			continue;
+		number = x86_register__number(op[0].mem.base);
+		if (number != KB_REGISTER_NONE)
+			calls[n++] = (struct kb_code_slot_call){ insn->address, number };
+	}
+	sweep_close(&sweep);
+	return n;
+}
+
 /* Whether nothing but cleaning up comes before the return; `kept`: no cleaning writes these. */
 static bool returns_from(struct x86_code *code, uint64_t address, kb_register_set kept)
 {

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/array.h"
 #include "base/error.h"
 #include "python/heap.h"
-#include "python/remote_string.h"
 
 /* tp_flags, Include/object.h: managed weakrefs from 3.12. */
 #define TYPE_MANAGED_WEAKREF (1ull << 3)
@@ -18,9 +16,8 @@
 #define BASES_MAX     64 /* inheritance, towards object */
 #define RECENT	      4096
 /* Memory looked at for words that may be types; each is some microseconds. */
-#define LOOKS_MAX  (1u << 18)
-#define WORDS_MAX  (1u << 20)
-#define NAME_BYTES 256
+#define LOOKS_MAX (1u << 18)
+#define WORDS_MAX (1u << 20)
 
 struct kb_heap_type_slot {
 	uint64_t address; /* 0: none */
@@ -241,42 +238,14 @@ struct kb_heap_type *kb_heap_types__at(struct kb_heap *heap, uint64_t address)
 
 /* ---------------------------------------------------------------- names */
 
-static char *string_at(struct kb_heap *heap, uint64_t object)
+static void name_class(struct kb_remote *remote, struct kb_heap_type *type)
 {
-	struct kb_remote_type type;
+	char *name = kb_remote_type__full_name(remote, type->address);
 
-	if (!kb_remote_object__type(heap->remote, object, &type) || !(type.flags & KB_TYPE_STR))
-		return NULL;
-	return kb_remote_string__read(heap->remote->pages, heap->remote->layout, object,
-				      NAME_BYTES);
-}
-
-/* Classes have their name alone in tp_name. */
-static void name_class(struct kb_heap *heap, struct kb_heap_type *type)
-{
-	struct kb_remote *remote = heap->remote;
-	const struct kb_object_layout *at = remote->objects;
-	char *module = NULL, *name = NULL, *full;
-	struct kb_remote_dict attributes;
-	uint64_t object;
-
-	kb_remote__begin(remote);
-	if (kb_pages__read_u64(remote->pages, type->address + at->type_qualname, &object))
-		name = string_at(heap, object);
-	if (kb_pages__read_u64(remote->pages, type->address + at->type_dict, &object) &&
-	    kb_remote_dict__open(remote, object, &attributes) &&
-	    kb_remote_dict__find(remote, attributes, "__module__", &object))
-		module = string_at(heap, object);
-	if (name && (!module || !strcmp(module, "builtins"))) {
-		free(type->name);
-		type->name = name;
-		name = NULL;
-	} else if (name && asprintf(&full, "%s.%s", module, name) >= 0) {
-		free(type->name);
-		type->name = full;
-	}
-	free(module);
-	free(name);
+	if (!name)
+		return;
+	free(type->name);
+	type->name = name;
 }
 
 void kb_heap_types__name(struct kb_heap *heap)
@@ -285,6 +254,6 @@ void kb_heap_types__name(struct kb_heap *heap)
 		struct kb_heap_type *type = heap->types.types[i];
 
 		if (type->objects && type->flags & KB_TYPE_HEAP && !strchr(type->name, '.'))
-			name_class(heap, type);
+			name_class(heap->remote, type);
 	}
 }

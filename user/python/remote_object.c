@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "python/remote_object.h"
 #include "python/remote_string.h"
 
-#define NAME_CHUNK 16 /* a type's name may lie at the end of what is readable */
+#define NAME_BYTES 256 /* of a class, and of its module */
+#define NAME_CHUNK 16  /* a type's name may lie at the end of what is readable */
 
 /* Bits of lv_tag below the number of digits, and their value for a negative number, 3.12 and later:
  * Include/internal/pycore_long.h. */
@@ -62,6 +65,52 @@ bool kb_remote_object__type(struct kb_remote *remote, uint64_t object, struct kb
 	return object && !(object % 8) &&
 	       word(remote, object + remote->layout->object_type, &address) &&
 	       kb_remote_type__read(remote, address, type);
+}
+
+static char *string_at(struct kb_remote *remote, uint64_t object)
+{
+	struct kb_remote_type type;
+
+	if (!kb_remote_object__type(remote, object, &type) || !(type.flags & KB_TYPE_STR))
+		return NULL;
+	return kb_remote_string__read(remote->pages, remote->layout, object, NAME_BYTES);
+}
+
+/* Classes have their name alone in tp_name. */
+static char *class_name(struct kb_remote *remote, uint64_t address)
+{
+	const struct kb_object_layout *at = remote->objects;
+	char *module = NULL, *name = NULL, *full;
+	struct kb_remote_dict attributes;
+	uint64_t object;
+
+	if (word(remote, address + at->type_qualname, &object))
+		name = string_at(remote, object);
+	if (!name)
+		return NULL;
+	if (word(remote, address + at->type_dict, &object) &&
+	    kb_remote_dict__open(remote, object, &attributes) &&
+	    kb_remote_dict__find(remote, attributes, "__module__", &object))
+		module = string_at(remote, object);
+	if (module && strcmp(module, "builtins") && asprintf(&full, "%s.%s", module, name) >= 0) {
+		free(name);
+		name = full;
+	}
+	free(module);
+	return name;
+}
+
+char *kb_remote_type__full_name(struct kb_remote *remote, uint64_t address)
+{
+	struct kb_remote_type type;
+	char *name = NULL;
+
+	kb_remote__begin(remote);
+	if (!kb_remote_type__read(remote, address, &type))
+		return NULL;
+	if (type.flags & KB_TYPE_HEAP && !strchr(type.name, '.'))
+		name = class_name(remote, address);
+	return name ? name : strdup(type.name);
 }
 
 /* ---------------------------------------------------------------- values */

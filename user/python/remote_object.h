@@ -37,6 +37,11 @@ bool kb_remote_object__type(struct kb_remote *remote, uint64_t object, struct kb
 /* The object at an address as a type. */
 bool kb_remote_type__read(struct kb_remote *remote, uint64_t address, struct kb_remote_type *type);
 
+/* Its name, of classes with their module: "app.Point". Memory is read anew. NULL: no type; free()
+ * it.
+ */
+char *kb_remote_type__full_name(struct kb_remote *remote, uint64_t address);
+
 /* ob_size of a list or tuple and where its items are; false when it is of neither type. */
 bool kb_remote_object__items(struct kb_remote *remote, uint64_t object,
 			     const struct kb_remote_type *type, uint64_t *items, uint64_t *n);
