@@ -197,7 +197,8 @@ struct kb_error *kb_ref_processes__add(struct kb_ref_processes *p, pid_t pid, ui
 {
 	struct kb_ref_traced *traced = traced_of(p, pid);
 
-	/* It is told of more than once: taking its probes away would lose what it does meanwhile. */
+	/* It is told of more than once: taking its probes away would lose what it does meanwhile.
+	 */
 	if (traced && traced->proc == proc && traced->uprobes)
 		return NULL;
 	/* The command that was held executes what was expected. */
