@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/personality.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/error.h"
 #include "collect/check_runner.h"
 #include "keelback/call_counter.h"
@@ -116,10 +117,23 @@ static int memory_status(const void *session)
 	return kb_memory_tracer__command_status(session);
 }
 
+/* From a process's execution to when it is known that it runs a Python; one that was expected is
+ * traced before it executes. */
+#define LATE_NS (5 * KB_NS_PER_MS)
+
 static struct kb_error *memory_add(struct kb_check *check, enum kb_check_series series,
 				   const void *session)
 {
-	return kb_check__add_memory(check, series, kb_memory_tracer__profile(session));
+	const struct kb_profile *profile = kb_memory_tracer__profile(session);
+	const struct kb_memory *found = kb_profile__memory(profile);
+
+	for (uint32_t i = 0; i < kb_memory__n_processes(found); i++)
+		if (kb_memory__process(found, i)->attached_ns > LATE_NS)
+			return kb_unsupported("the command starts a Python that is not known "
+					      "beforehand: its first allocations are missing");
+	if (!kb_memory__n_processes(found))
+		return kb_unsupported("no Python was seen");
+	return kb_check__add_memory(check, series, profile);
 }
 
 static void memory_destroy(void *session)
@@ -177,7 +191,7 @@ static void leave(struct world *world)
 static struct kb_error *create_target(const struct kb_check_runner *r, enum kb_check_side side,
 				      int null, struct kb_target **target)
 {
-	char *argv[] = { "/bin/sh", "-c", (char *)r->opts.command[side], NULL };
+	char *argv[] = { "/bin/sh", "-c", r->sides[side].command, NULL };
 	int out = r->opts.show_output ? STDERR_FILENO : null;
 	int stdio[] = { null, out, out };
 	struct kb_target_opts opts = { .size = sizeof(opts), .argv = argv, .stdio = stdio };
@@ -192,6 +206,7 @@ static struct kb_error *collect(struct kb_check_runner *r, const struct counter 
 {
 	struct kb_error *err, *stop_err;
 	struct world world;
+	uint64_t end = kb_now(CLOCK_MONOTONIC) + r->opts.seconds_max * KB_NS_PER_SECOND;
 	bool done = false;
 
 	err = enter(&world, r->opts.dir[side]);
@@ -200,11 +215,14 @@ static struct kb_error *collect(struct kb_check_runner *r, const struct counter 
 	leave(&world);
 	while (!err && !done) {
 		err = counter->poll(session, POLL_MS, &done);
-		if (!kb_check_runner__go_on(r) && !done && counter->pid(session) > 0) {
-			kill(counter->pid(session), SIGKILL);
+		if (!err && !done && kb_now(CLOCK_MONOTONIC) > end)
+			err = kb_unsupported("a run takes longer than %g s (--max-time)",
+					     r->opts.seconds_max);
+		if (!kb_check_runner__go_on(r))
 			break;
-		}
 	}
+	if (!done && counter->pid(session) > 0)
+		kill(counter->pid(session), SIGKILL);
 	stop_err = counter->stop(session);
 	if (err)
 		kb_error__destroy(stop_err);

@@ -25,6 +25,7 @@
 #include "collect/check_runner.h"
 #include "keelback/inspect.h"
 #include "model/check_stats.h"
+#include "system/shell_command.h"
 
 #define POLL_MS	  100	/* until an interrupt is noticed */
 #define BYTES_MAX 65536 /* of a command: what a shell is given in one argument, and more */
@@ -119,7 +120,7 @@ static struct kb_error *open_samplers(struct kb_check_runner *r)
 
 static struct kb_error *open_launcher(struct kb_check_runner *r, enum kb_check_side side)
 {
-	struct kb_launcher_opts opts = { .command = r->opts.command[side],
+	struct kb_launcher_opts opts = { .command = r->sides[side].command,
 					 .dir = r->opts.dir[side],
 					 .show_output = r->opts.show_output };
 
@@ -383,6 +384,9 @@ static struct kb_error *complete(struct kb_check_runner *r, const struct kb_chec
 		if (strlen(command) > BYTES_MAX)
 			return kb_usage("the command for %s is longer than %d bytes",
 					kb_check_side__name(side), BYTES_MAX);
+		r->sides[side].command = kb_shell_command__with_exec(command);
+		if (!r->sides[side].command)
+			return kb_error__no_memory();
 	}
 	KB_TRY(kb_check__create(&opts->rules, &r->check));
 	least = kb_stats__least_pairs(kb_check__confidence_of_each(r->check));
@@ -414,6 +418,7 @@ struct kb_error *kb_check__run(const struct kb_check_opts *opts, struct kb_check
 	for (int side = 0; side < KB_CHECK_SIDES; side++) {
 		close_sampler(&r->sides[side]);
 		kb_launcher__destroy(r->sides[side].launcher);
+		free(r->sides[side].command);
 	}
 	if (err)
 		kb_check__destroy(r->check);

@@ -12,6 +12,7 @@ struct kb_check_runner {
 	struct kb_check_opts opts;
 	struct kb_check *check;
 	struct kb_check_runner_side {
+		char *command; /* for the shell */
 		struct kb_launcher *launcher;
 		struct kb_target *target;
 		struct kb_sampler *sampler; /* NULL: degraded */
