@@ -108,11 +108,15 @@ EXACT = {
 }
 
 
+BESIDE = "--beside-neighbours"  # followed by a command: the neighbours live as long as it does
+
+
 # ---------------------------------------------------------------- checks
 
-def check(args, base, head, options):
+def check(args, base, head, options, noisy=False):
     """One check; returns its JSON with the exit status and how long it took."""
-    command = [*shlex.split(args.each), *shlex.split(args.pin), args.keelback, "check", "--json", "-q",
+    beside = [sys.executable, __file__, BESIDE] if noisy else []
+    command = [*shlex.split(args.each), *beside, *shlex.split(args.pin), args.keelback, "check", "--json", "-q",
                "--base", f"{args.python} {base}", "--head", f"{args.python} {head}", *options]
     start = time.monotonic()
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -157,8 +161,8 @@ def noisy_neighbour():
     """Two busy loops that come and go, each for a tenth of a second to three."""
     stop = threading.Event()
 
-    def come_and_go(seed):
-        chance = random.Random(seed)
+    def come_and_go():
+        chance = random.Random()
         while not stop.is_set():
             loop = subprocess.Popen([sys.executable, "-c", "while True: pass"])
             stop.wait(chance.uniform(0.1, 3))
@@ -166,7 +170,7 @@ def noisy_neighbour():
             loop.wait()
             stop.wait(chance.uniform(0.1, 3))
 
-    threads = [threading.Thread(target=come_and_go, args=(seed,)) for seed in (1, 2)]
+    threads = [threading.Thread(target=come_and_go) for _ in range(2)]
     for thread in threads:
         thread.start()
     try:
@@ -199,14 +203,14 @@ def run_all(args, cases, one):
 
 def study_alarms(args):
     checks = itertools.count()
-    with programs() as write, noisy_neighbour():
+    with programs() as write:
         def one(case):
             text = PROGRAMS[case]
             options = ["--max-time", args.max_time or "10"]
             # Tracing allocations takes most of the time, and finds the same each time.
             if next(checks) % 20 >= 5:
                 options.append("--no-memory")
-            return summary(check(args, write("base", case, text), write("head", case, text), options),
+            return summary(check(args, write("base", case, text), write("head", case, text), options, noisy=True),
                            study="alarms", case=case)
         run_all(args, [("alarms", name) for _ in range(args.rounds or 40) for name in PROGRAMS], one)
 
@@ -325,6 +329,9 @@ def report(args):
 
 
 def main():
+    if sys.argv[1:2] == [BESIDE]:
+        with noisy_neighbour():
+            sys.exit(subprocess.run(sys.argv[2:]).returncode)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=["alarms", "power", "exact", "report"])
     parser.add_argument("--results", required=True, help="file of JSON lines")
