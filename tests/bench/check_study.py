@@ -210,7 +210,8 @@ def study_alarms(args):
             # Tracing allocations takes most of the time, and finds the same each time.
             if next(checks) % 20 >= 5:
                 options.append("--no-memory")
-            return summary(check(args, write("base", case, text), write("head", case, text), options, noisy=True),
+            return summary(check(args, write("base", "bench_" + case, text), write("head", "bench_" + case, text), options,
+                                 noisy=True),
                            study="alarms", case=case)
         run_all(args, [("alarms", name) for _ in range(args.rounds or 40) for name in PROGRAMS], one)
 

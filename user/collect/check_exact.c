@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/error.h"
@@ -71,7 +73,19 @@ static int calls_status(const void *session)
 static struct kb_error *calls_add(struct kb_check *check, enum kb_check_series series,
 				  const void *session)
 {
-	return kb_check__add_calls(check, series, kb_call_counter__calls(session));
+	const struct kb_calls *found = kb_call_counter__calls(session);
+
+	for (size_t i = 0; i < kb_calls__n_ledger(found); i++) {
+		struct kb_ledger_entry entry = kb_calls__ledger(found, i);
+
+		if (!entry.count)
+			continue;
+		if (!strcmp(entry.name, "calls_resynced") || (!entry.reported && !entry.note))
+			return kb_unsupported("not every call was seen: %s", entry.text);
+	}
+	if (!kb_calls__n_listed(found))
+		return kb_unsupported("no Python was seen");
+	return kb_check__add_calls(check, series, found);
 }
 
 static void calls_destroy(void *session)
@@ -188,6 +202,13 @@ static void leave(struct world *world)
 
 /* ---------------------------------------------------------------- a run */
 
+static bool is_file(int fd, const char *path)
+{
+	struct stat a, b;
+
+	return !fstat(fd, &a) && !stat(path, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 static struct kb_error *create_target(const struct kb_check_runner *r, enum kb_check_side side,
 				      int null, struct kb_target **target)
 {
@@ -195,10 +216,19 @@ static struct kb_error *create_target(const struct kb_check_runner *r, enum kb_c
 	int out = r->opts.show_output ? STDERR_FILENO : null;
 	int stdio[] = { null, out, out };
 	struct kb_target_opts opts = { .size = sizeof(opts), .argv = argv, .stdio = stdio };
+	int interpreter = r->sides[side].interpreter;
+	char path[64], *real = NULL;
+	struct kb_error *err;
 
-	if (*r->sides[side].interpreter)
-		opts.interpreter = r->sides[side].interpreter;
-	return kb_target__create(&opts, target);
+	if (interpreter >= 0) {
+		/* Libraries are looked for beside it, so its name is better where it is right. */
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", interpreter);
+		real = realpath(path, NULL);
+		opts.interpreter = real && is_file(interpreter, real) ? real : path;
+	}
+	err = kb_target__create(&opts, target);
+	free(real);
+	return err;
 }
 
 static struct kb_error *collect(struct kb_check_runner *r, const struct counter *counter,

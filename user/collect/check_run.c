@@ -57,20 +57,19 @@ struct kb_error *kb_check_runner__check_status(const struct kb_check_runner *r,
 
 /* ---------------------------------------------------------------- sessions */
 
-/* Where the kernel has mapped it says which process runs it. */
+/* Where the kernel has mapped it says which process runs it. The file is kept open, since its name
+ * may be one of a container's. */
 static struct kb_error *on_image(uint32_t image, const struct kb_image_info *info, const char *path,
 				 void *context)
 {
 	struct kb_check_runner_side *side = context;
 	char exe[64];
-	ssize_t length;
 	int pid;
 
-	if (*side->interpreter || sscanf(path, "/proc/%d/map_files/", &pid) != 1)
+	if (side->interpreter >= 0 || sscanf(path, "/proc/%d/map_files/", &pid) != 1)
 		return NULL;
 	snprintf(exe, sizeof(exe), "/proc/%d/exe", pid);
-	length = readlink(exe, side->interpreter, sizeof(side->interpreter) - 1);
-	side->interpreter[length > 0 ? length : 0] = '\0';
+	side->interpreter = open(exe, O_RDONLY | O_CLOEXEC);
 	return NULL;
 }
 
@@ -412,12 +411,16 @@ struct kb_error *kb_check__run(const struct kb_check_opts *opts, struct kb_check
 
 	if (!r)
 		return kb_error__no_memory();
+	for (int side = 0; side < KB_CHECK_SIDES; side++)
+		r->sides[side].interpreter = -1;
 	err = complete(r, opts);
 	if (!err)
 		err = run(r);
 	for (int side = 0; side < KB_CHECK_SIDES; side++) {
 		close_sampler(&r->sides[side]);
 		kb_launcher__destroy(r->sides[side].launcher);
+		if (r->sides[side].interpreter >= 0)
+			close(r->sides[side].interpreter);
 		free(r->sides[side].command);
 	}
 	if (err)

@@ -16,8 +16,8 @@ struct kb_check_runner {
 		struct kb_launcher *launcher;
 		struct kb_target *target;
 		struct kb_sampler *sampler; /* NULL: degraded */
-		char interpreter[PATH_MAX]; /* that the command was seen to run; "": none */
-		uint32_t n_samples;	    /* of runs before */
+		int interpreter;    /* the file that the command was seen to run; -1: none */
+		uint32_t n_samples; /* of runs before */
 	} sides[KB_CHECK_SIDES];
 	struct kb_check_progress progress;
 	bool stopped; /* go_on() said so */
