@@ -6,8 +6,7 @@
     check_study.py exact   --results FILE   an extra call, an extra allocation, a quadratic loop, by counts
     check_study.py report  --results FILE   the tables, of what was done so far
 
-Each check appends a line to FILE, so a study can be stopped and gone on with. --each PROGRAM runs every check through
-another program, such as a lock.
+Each check appends a line to FILE, so a study can be stopped and gone on with; --count N does so many and no more.
 """
 
 import argparse
@@ -18,7 +17,6 @@ import json
 import math
 import os
 import random
-import shlex
 import statistics
 import subprocess
 import sys
@@ -116,7 +114,7 @@ BESIDE = "--beside-neighbours"  # followed by a command: the neighbours live as 
 def check(args, base, head, options, noisy=False):
     """One check; returns its JSON with the exit status and how long it took."""
     beside = [sys.executable, __file__, BESIDE] if noisy else []
-    command = [*shlex.split(args.each), *beside, *shlex.split(args.pin), args.keelback, "check", "--json", "-q",
+    command = [*beside, args.keelback, "check", "--json", "-q",
                "--base", f"{args.python} {base}", "--head", f"{args.python} {head}", *options]
     start = time.monotonic()
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -187,14 +185,16 @@ def append(args, row):
 
 
 def run_all(args, cases, one):
-    """one(case) for each that is not in the results yet, until the time is up."""
+    """one(case) for each that is not in the results yet."""
     done = collections.Counter((row["study"], row["case"]) for row in load(args.results))
+    left = args.count
     for study, case in cases:
         if done[study, case] > 0:
             done[study, case] -= 1
             continue
-        if args.until and time.strftime("%H:%M") >= args.until:
+        if left == 0:
             return
+        left = left and left - 1
         try:
             append(args, one(case))
         except RuntimeError as error:
@@ -208,7 +208,7 @@ def study_alarms(args):
             text = PROGRAMS[case]
             options = ["--max-time", args.max_time or "10"]
             # Tracing allocations takes most of the time, and finds the same each time.
-            if next(checks) % 20 >= 5:
+            if next(checks) % 20 >= 5 or args.no_memory:
                 options.append("--no-memory")
             return summary(check(args, write("base", "bench_" + case, text), write("head", "bench_" + case, text), options,
                                  noisy=True),
@@ -340,9 +340,8 @@ def main():
     parser.add_argument("--python", default=os.path.realpath(sys.executable))
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--max-time", help="of a check, seconds")
-    parser.add_argument("--until", help="start no check after HH:MM")
-    parser.add_argument("--each", default="", help="run each check through this command")
-    parser.add_argument("--pin", default="", help="and this one, such as 'taskset -c 0'")
+    parser.add_argument("--no-memory", action="store_true", help="alarms: count allocations in no check")
+    parser.add_argument("--count", type=int, help="so many checks now, the rest another time")
     args = parser.parse_args()
     {"alarms": study_alarms, "power": study_power, "exact": study_exact, "report": report}[args.study](args)
 
