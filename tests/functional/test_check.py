@@ -145,7 +145,7 @@ def test_check_thresholds(env):
     py = env.python("3.12")
     script = py.script(PLANTED)
     sides = ["--base", command(py, script, 50000), "--head", command(py, script, 100000)]
-    done = env.keelback("check", "--json", *sides, *QUICK, *ALONE, "--threshold", "cpu=300%,wall=400%")
+    done = env.keelback("check", "--json", *sides, "--min-pairs", 9, "--max-time", 1, *ALONE, "--threshold", "cpu=300%,wall=400%")
     report = json.loads(done.stdout)
     assert measure(report, "cpu")["verdict"] == measure(report, "wall")["verdict"] == "no-change"
     assert measure(report, "wall")["gated"] and measure(report, "wall")["threshold"] == 4

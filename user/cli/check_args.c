@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
-#include "base/nearest.h"
 #include "cli/check_args.h"
+#include "cli/format_list.h"
 #include "cli/output.h"
 #include "cli/values.h"
 
@@ -29,6 +29,7 @@ enum {
 
 #define LIMIT_DEFAULT 10
 #define LIMIT_MAX     1000000
+#define THRESHOLD_MAX 100 /* times as much */
 
 static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, "What is compared:", 1 },
@@ -111,6 +112,8 @@ static struct kb_error *parse_threshold(char *text, struct kb_check_rules *rules
 	char *save, *item, *equals;
 	int metric;
 
+	if (strspn(text, ",") == strlen(text))
+		return kb_usage("--threshold: '%s' names no threshold", text);
 	for (item = strtok_r(text, ",", &save); item; item = strtok_r(NULL, ",", &save)) {
 		equals = strchr(item, '=');
 		metric = equals ? metric_of(item, equals - item) : KB_CHECK_CPU;
@@ -125,6 +128,9 @@ static struct kb_error *parse_threshold(char *text, struct kb_check_rules *rules
 		}
 		KB_TRY(parse_share("--threshold", equals ? equals + 1 : item,
 				   &rules->threshold[metric]));
+		if (rules->threshold[metric] > THRESHOLD_MAX)
+			return kb_usage("--threshold: '%s' is not from 0 to %d%%",
+					equals ? equals + 1 : item, THRESHOLD_MAX * 100);
 		rules->gated[metric] = true;
 	}
 	return NULL;
@@ -154,10 +160,11 @@ static struct kb_error *add_pattern(const char *option, const char *pattern, con
 
 static struct kb_error *set_format(struct kb_check_args *args, const char *name)
 {
+	char names[256];
+
 	if (!kb_check_format__by_name(name))
-		return kb_usage("--format: '%s' is no format of a check (see 'keelback check "
-				"--help')",
-				name);
+		return kb_usage("--format: '%s' is none of %s", name,
+				kb_format_list(kb_check_format__at, false, names, sizeof(names)));
 	args->format = name;
 	return NULL;
 }
@@ -166,6 +173,7 @@ static struct kb_error *add_output(struct kb_check_args *args, const char *optio
 				   const char *format, const char *path)
 {
 	struct kb_check_output *output = &args->outputs[args->n_outputs];
+	char names[256];
 
 	if (!*path)
 		return kb_usage("%s: no file name", option);
@@ -179,8 +187,10 @@ static struct kb_error *add_output(struct kb_check_args *args, const char *optio
 	else
 		output->format = kb_check_format__at(0);
 	if (!output->format)
-		return kb_usage("%s: the ending of '%s' chooses no format: give --format before it",
-				option, path);
+		return kb_usage("%s: '%s' has none of the endings that choose a format (%s): give "
+				"--format before it",
+				option, path,
+				kb_format_list(kb_check_format__at, true, names, sizeof(names)));
 	args->n_outputs++;
 	args->format = NULL;
 	return NULL;
@@ -278,7 +288,7 @@ static const char *for_commands(int key)
 {
 	for (const struct argp_option *o = options; o->name || o->doc; o++)
 		if (o->key == key && o->name &&
-		    (key <= KEY_MAX_TIME || key == 'r' ||
+		    ((key >= KEY_BASE && key <= KEY_MAX_TIME) || key == 'r' ||
 		     (key >= KEY_NO_CALLS && key <= KEY_SHOW_OUTPUT)))
 			return o->name;
 	return NULL;

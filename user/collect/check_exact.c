@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@
 #include "keelback/memory.h"
 
 #define POLL_MS 100
+#define SECONDS_LEAST                                                                              \
+	60 /* for a run, however short the time is for pairs: it may take 50 times as long */
 
 /* A kind of session, as the runner sees it. */
 struct counter {
@@ -236,7 +239,8 @@ static struct kb_error *collect(struct kb_check_runner *r, const struct counter 
 {
 	struct kb_error *err, *stop_err;
 	struct world world;
-	uint64_t end = kb_now(CLOCK_MONOTONIC) + r->opts.seconds_max * KB_NS_PER_SECOND;
+	double seconds = fmax(r->opts.seconds_max, SECONDS_LEAST);
+	uint64_t end = kb_now(CLOCK_MONOTONIC) + (uint64_t)(seconds * KB_NS_PER_SECOND);
 	bool done = false;
 
 	err = enter(&world, r->opts.dir[side]);
@@ -246,8 +250,8 @@ static struct kb_error *collect(struct kb_check_runner *r, const struct counter 
 	while (!err && !done) {
 		err = counter->poll(session, POLL_MS, &done);
 		if (!err && !done && kb_now(CLOCK_MONOTONIC) > end)
-			err = kb_unsupported("a run takes longer than %g s (--max-time)",
-					     r->opts.seconds_max);
+			err = kb_unsupported("a run takes longer than %g s (see --max-time)",
+					     seconds);
 		if (!kb_check_runner__go_on(r))
 			break;
 	}
