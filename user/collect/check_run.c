@@ -161,6 +161,10 @@ static void set_values(const struct kb_launched_run *from, struct kb_check_run *
 	to->value[KB_CHECK_PREEMPTIONS] = from->involuntary;
 	to->value[KB_CHECK_FAULTS] = from->faults;
 	to->value[KB_CHECK_RSS] = from->rss;
+	if (from->instructions != KB_LAUNCHED_UNKNOWN)
+		to->value[KB_CHECK_INSTRUCTIONS] = from->instructions;
+	if (from->cycles != KB_LAUNCHED_UNKNOWN)
+		to->value[KB_CHECK_CYCLES] = from->cycles;
 }
 
 /* After it r->stopped says whether the run is one. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/perf_event.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -76,9 +78,47 @@ static void reap_rest(pid_t group, struct kb_launched_run *run)
 	}
 }
 
-static bool serve_one(const struct kb_launcher_opts *opts, int fd)
+/* ---- the PMU */
+
+/* Counters of this process and of all that it will start, whose counts arrive when they end. */
+struct counters {
+	int instructions, cycles;
+};
+
+static int open_counter(uint64_t event)
+{
+	struct perf_event_attr attr = { .size = sizeof(attr),
+					.type = PERF_TYPE_HARDWARE,
+					.config = event,
+					.inherit = 1,
+					.exclude_kernel = 1,
+					.exclude_hv = 1 };
+
+	return syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+static uint64_t count(int counter)
+{
+	uint64_t value;
+
+	return read(counter, &value, sizeof(value)) == sizeof(value) ? value : KB_LAUNCHED_UNKNOWN;
+}
+
+/* What has been counted since then. The few thousand instructions between are ours. */
+static uint64_t counted_since(int counter, uint64_t before)
+{
+	uint64_t now = count(counter);
+
+	return now == KB_LAUNCHED_UNKNOWN || before == KB_LAUNCHED_UNKNOWN ? KB_LAUNCHED_UNKNOWN
+									   : now - before;
+}
+
+/* ---- a run */
+
+static bool serve_one(const struct kb_launcher_opts *opts, const struct counters *counters, int fd)
 {
 	struct kb_launched_run run = {};
+	uint64_t instructions = count(counters->instructions), cycles = count(counters->cycles);
 	uint64_t start = kb_now(CLOCK_MONOTONIC);
 	struct rusage usage;
 	pid_t pid = fork();
@@ -95,11 +135,14 @@ static bool serve_one(const struct kb_launcher_opts *opts, int fd)
 	run.wall_ns = kb_now(CLOCK_MONOTONIC) - start;
 	add_usage(&run, &usage);
 	reap_rest(pid, &run);
+	run.instructions = counted_since(counters->instructions, instructions);
+	run.cycles = counted_since(counters->cycles, cycles);
 	return write(fd, &run, sizeof(run)) == sizeof(run);
 }
 
 static void serve(const struct kb_launcher_opts *opts, int fd)
 {
+	struct counters counters;
 	char request;
 
 	/* An interrupt from the terminal is for keelback, which decides what becomes of the run. */
@@ -110,9 +153,11 @@ static void serve(const struct kb_launcher_opts *opts, int fd)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (opts->dir && chdir(opts->dir))
 		_exit(1);
+	counters.instructions = open_counter(PERF_COUNT_HW_INSTRUCTIONS);
+	counters.cycles = open_counter(PERF_COUNT_HW_CPU_CYCLES);
 	/* End of file: keelback has ended. */
 	while (read(fd, &request, 1) == 1)
-		if (!serve_one(opts, fd))
+		if (!serve_one(opts, &counters, fd))
 			_exit(1);
 	_exit(0);
 }

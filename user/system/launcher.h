@@ -27,6 +27,8 @@ struct kb_error *kb_launcher__create(const struct kb_launcher_opts *opts,
 void kb_launcher__destroy(struct kb_launcher *launcher);
 pid_t kb_launcher__pid(const struct kb_launcher *launcher);
 
+#define KB_LAUNCHED_UNKNOWN UINT64_MAX
+
 /* Of a run, all its processes together: as wait4() has them, so those that it waited for itself,
  * and those that were left behind and have ended by its end. */
 struct kb_launched_run {
@@ -36,6 +38,7 @@ struct kb_launched_run {
 	uint64_t voluntary, involuntary; /* context switches */
 	uint64_t faults;		 /* minor and major */
 	uint64_t rss;			 /* bytes, the peak of the largest process */
+	uint64_t instructions, cycles;	 /* in user space; KB_LAUNCHED_UNKNOWN: there is no PMU */
 	uint32_t left_behind;		 /* processes that ran on and were killed */
 };
 
