@@ -130,7 +130,8 @@ struct kb_check_function {
 	double seconds[KB_CHECK_SIDES]; /* of a run, means */
 	double change;			/* seconds, the mean of the pairs; > 0: head is slower */
 	double low, high;		/* with the check's confidence */
-	double p;    /* corrected: that chance makes any function differ so much */
+	double p; /* of its seconds or its share, corrected: that chance makes any function differ
+		     so much */
 	double part; /* of the whole difference of CPU time, 0 to 1 or beyond; 0 when there is none
 		      */
 	bool blamed; /* slower, and p is below 1 - confidence */

@@ -131,6 +131,7 @@ def summary(found, **what):
     measures = {measure["metric"]: measure for measure in found["measures"]}
     blamed = [function["name"] for function in found["functions"] if function["blamed"]]
     row = dict(what, status=found["status"], verdict=found["verdict"], elapsed=found["elapsed"], blamed=blamed[:5],
+               first=found["functions"][0]["name"] if found["functions"] else None,
                pairs=found["meta"]["pairs"], notes=found["notes"], time=time.time())
     for metric, measure in measures.items():
         keys = ["verdict", "change"] + ([] if measure["exact"] else ["low", "high", "p", "detectable"])
@@ -308,9 +309,10 @@ def report(args):
         print("|", " | ".join([name, *cells]), "|")
     for case, group in power.items():
         found = [row for row in group if row["cpu"]["verdict"] == "regression"]
+        first = sum(row["first"] == "parse" for row in found)
         right = sum(row["blamed"][:1] == ["parse"] for row in found)
         if group:
-            print(f"\n{case} %: blamed first in {share(right, len(found))} of those found; estimate "
+            print(f"\n{case} %: parse() is first in {share(first, len(found))} of those found, and blamed in {share(right, len(found))}; estimate "
                   f"{100 * statistics.median(row['cpu']['change'] for row in group):+.2f} % (median), pairs "
                   f"{statistics.median(row['pairs'] for row in group)}, {statistics.median(row['elapsed'] for row in group):.0f} s "
                   f"(longest {max(row['elapsed'] for row in group):.0f} s); verdicts "

@@ -191,6 +191,39 @@ static void test_blame(void **state)
 	}
 }
 
+/* Runs that are disturbed take longer as a whole, by up to a half: shares still tell. */
+static void test_blame_in_noise(void **state)
+{
+	struct kb_check *check = new_check(NULL);
+	const struct kb_check_function *parse;
+
+	for (uint32_t i = 0; i < 12; i++) {
+		struct kb_check_run runs[KB_CHECK_SIDES];
+
+		for (int side = 0; side < KB_CHECK_SIDES; side++) {
+			for (int metric = 0; metric < KB_CHECK_OF_RUNS; metric++)
+				runs[side].value[metric] = NAN;
+			runs[side].value[KB_CHECK_CPU] =
+				(side ? 1.05 : 1) * (1 + ((i * 5 + side * 7) % 11) / 20.0);
+		}
+		assert_no_error(kb_check__add_pair(check, runs));
+		for (int side = 0; side < KB_CHECK_SIDES; side++) {
+			struct kb_profile *profile =
+				make_profile("/base", 0, (side ? 550 : 500) + i % 4, 500);
+
+			assert_no_error(kb_check__add_samples(check, side, i, profile, 0,
+							      runs[side].value[KB_CHECK_CPU]));
+			kb_profile__destroy(profile);
+		}
+	}
+	assert_no_error(kb_check__finish(check));
+	parse = kb_check__function(check, 0);
+	assert_string_equal(parse->name, "parse");
+	assert_true(parse->blamed && parse->p < 0.01);
+	assert_false(kb_check__function(check, 1)->blamed);
+	kb_check__destroy(check);
+}
+
 static void test_patterns(void **state)
 {
 	static const char *const parse[] = { "parse" }, *const file[] = { "app\\.py:\\d+\\(run" };
@@ -274,9 +307,10 @@ static void test_shell_command(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_verdicts),    cmocka_unit_test(test_measure),
-		cmocka_unit_test(test_blame),	    cmocka_unit_test(test_patterns),
-		cmocka_unit_test(test_wrong_rules), cmocka_unit_test(test_shell_command),
+		cmocka_unit_test(test_verdicts),       cmocka_unit_test(test_measure),
+		cmocka_unit_test(test_blame),	       cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_blame_in_noise), cmocka_unit_test(test_wrong_rules),
+		cmocka_unit_test(test_shell_command),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

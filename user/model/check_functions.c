@@ -283,20 +283,51 @@ static struct kb_error *test_recordings(const struct kb_check *check, const stru
 	return err;
 }
 
+/* Differences of a member in seconds, and in shares of the run. */
+static void set_differences(const struct kb_check *check, const struct matrix *m, uint32_t member,
+			    double *seconds, double *shares)
+{
+	const double *base = row(m, member, KB_CHECK_BASE), *head = row(m, member, KB_CHECK_HEAD);
+	double *const *cpu = check->runs[KB_CHECK_CPU];
+
+	for (uint32_t pair = 0; pair < m->n_pairs; pair++) {
+		double all_base = cpu[KB_CHECK_BASE][pair], all_head = cpu[KB_CHECK_HEAD][pair];
+
+		seconds[pair] = head[pair] - base[pair];
+		shares[pair] = (all_head > 0 ? head[pair] / all_head : 0) -
+			       (all_base > 0 ? base[pair] / all_base : 0);
+	}
+}
+
+/*
+ * A function is tested twice, by its seconds and by its share. A run that is disturbed has more
+ * seconds of every function, but the same shares; a function that is nearly all of the program can
+ * not have a larger share, but more seconds. The correction is for all of these tests. A larger
+ * share is more seconds only where the whole has not become less, and the other way round.
+ */
 static struct kb_error *test_pairs(const struct kb_check *check, const struct matrix *m,
 				   struct kb_member *members)
 {
-	double *d = malloc(((size_t)m->n * m->n_pairs + 1) * sizeof(*d));
+	double change = kb_check__measure_of(check, KB_CHECK_CPU)->change;
+	double *d = malloc(((size_t)2 * m->n * m->n_pairs + 1) * sizeof(*d));
+	struct kb_member *both = calloc(2 * m->n + 1, sizeof(*both));
 	struct kb_error *err;
 
-	if (!d)
-		return kb_error__no_memory();
-	for (uint32_t i = 0; i < m->n; i++)
-		for (uint32_t pair = 0; pair < m->n_pairs; pair++)
-			d[(size_t)i * m->n_pairs + pair] =
-				row(m, i, KB_CHECK_HEAD)[pair] - row(m, i, KB_CHECK_BASE)[pair];
-	err = kb_stats__family(d, m->n, m->n_pairs, check->rules.confidence, members);
+	err = d && both ? NULL : kb_error__no_memory();
+	for (uint32_t i = 0; !err && i < m->n; i++)
+		set_differences(check, m, i, d + (size_t)i * m->n_pairs,
+				d + (size_t)(m->n + i) * m->n_pairs);
+	if (!err)
+		err = kb_stats__family(d, 2 * m->n, m->n_pairs, check->rules.confidence, both);
+	for (uint32_t i = 0; !err && i < m->n; i++) {
+		const struct kb_member *share = &both[m->n + i];
+
+		members[i] = both[i];
+		if (share->mean * both[i].mean > 0 && share->mean * change > 0)
+			members[i].p = fmin(both[i].p, share->p);
+	}
 	free(d);
+	free(both);
 	return err;
 }
 
@@ -334,7 +365,7 @@ static struct kb_error *list(struct kb_check *check, const struct matrix *m,
 			.high = members[i].high,
 			.p = members[i].p,
 			.part = whole != 0 ? members[i].mean / whole : 0,
-			.blamed = members[i].p < 1 - check->rules.confidence && members[i].low > 0,
+			.blamed = members[i].p < 1 - check->rules.confidence && members[i].mean > 0,
 			.n_lines = i, /* the member, until add_lines() */
 		};
 		for (int side = 0; side < KB_CHECK_SIDES; side++) {
