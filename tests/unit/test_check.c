@@ -224,6 +224,17 @@ static void test_blame_in_noise(void **state)
 	kb_check__destroy(check);
 }
 
+static void check_only_run(const struct kb_check_rules *rules)
+{
+	struct kb_check *check = new_check(rules);
+
+	add_sampled_pairs(check, 12, "/base", 600);
+	assert_no_error(kb_check__finish(check));
+	assert_int_equal(kb_check__n_functions(check), 1);
+	assert_string_equal(kb_check__function(check, 0)->name, "run");
+	kb_check__destroy(check);
+}
+
 static void test_patterns(void **state)
 {
 	static const char *const parse[] = { "parse" }, *const file[] = { "app\\.py:\\d+\\(run" };
@@ -235,23 +246,11 @@ static void test_patterns(void **state)
 	kb_check_rules__init(&rules);
 	rules.ignore = parse;
 	rules.n_ignore = 1;
-	check = new_check(&rules);
-	add_sampled_pairs(check, 12, "/base", 600);
-	assert_no_error(kb_check__finish(check));
-	assert_int_equal(kb_check__n_functions(check), 1);
-	assert_string_equal(kb_check__function(check, 0)->name, "run");
-	kb_check__destroy(check);
-
+	check_only_run(&rules);
 	kb_check_rules__init(&rules);
 	rules.only = file;
 	rules.n_only = 1;
-	check = new_check(&rules);
-	add_sampled_pairs(check, 12, "/base", 600);
-	assert_no_error(kb_check__finish(check));
-	assert_int_equal(kb_check__n_functions(check), 1);
-	assert_string_equal(kb_check__function(check, 0)->name, "run");
-	kb_check__destroy(check);
-
+	check_only_run(&rules);
 	rules.only = wrong;
 	err = kb_check__create(&rules, &check);
 	assert_int_equal(kb_error__status(err), KB_STATUS_USAGE);

@@ -128,11 +128,17 @@ static void write_power(const struct report *r)
 		      "not in the interval.\n",
 		      r->stream);
 	else if (!meta->recordings)
-		fprintf(r->stream, "  %" PRIu32 " pairs of runs in %.0f s%s.\n", meta->n_pairs,
-			meta->duration_ns / 1e9,
+		fprintf(r->stream, "  %" PRIu32 " pairs of runs%s; %.0f s in all.\n", meta->n_pairs,
 			meta->interrupted   ? ", then it was interrupted"
 			: meta->out_of_time ? ", then the time was up (--max-time)"
-					    : "");
+					    : "",
+			meta->duration_ns / 1e9);
+	if (meta->attempted[KB_CHECK_BASE] || meta->attempted[KB_CHECK_HEAD])
+		fprintf(r->stream,
+			"  Samples: base %" PRIu64 " of %" PRIu64
+			" attempted have a stack, head %" PRIu64 " of %" PRIu64 ".\n",
+			meta->reported[KB_CHECK_BASE], meta->attempted[KB_CHECK_BASE],
+			meta->reported[KB_CHECK_HEAD], meta->attempted[KB_CHECK_HEAD]);
 	if (cpu && isfinite(cpu->detectable))
 		fprintf(r->stream,
 			"  CPU time that grows by %s or more would have been found in 9 of 10 "

@@ -39,8 +39,6 @@ static void become_command(const struct kb_launcher_opts *opts)
 	    dup2(out, STDERR_FILENO) < 0)
 		_exit(NOT_STARTED);
 	close(null);
-	for (size_t i = 0; opts->sets && opts->sets[i]; i++)
-		putenv((char *)opts->sets[i]);
 	execl("/bin/sh", "sh", "-c", opts->command, NULL);
 	_exit(NOT_STARTED);
 }

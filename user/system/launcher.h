@@ -16,10 +16,9 @@
 struct kb_launcher;
 
 struct kb_launcher_opts {
-	const char *command;	 /* for /bin/sh -c */
-	const char *dir;	 /* NULL: where this process is */
-	const char *const *sets; /* NAME=VALUE added to the environment, NULL at the end; or NULL */
-	bool show_output;	 /* to stderr; else nowhere. Its input is empty */
+	const char *command; /* for /bin/sh -c */
+	const char *dir;     /* NULL: where this process is */
+	bool show_output;    /* to stderr; else nowhere. Its input is empty */
 };
 struct kb_error *kb_launcher__create(const struct kb_launcher_opts *opts,
 				     struct kb_launcher **launcher);
