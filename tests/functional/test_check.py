@@ -262,6 +262,7 @@ def test_check_leaves_nothing(env):
     """What a command leaves behind is ended, or it would disturb the next run."""
     done = env.keelback("check", "--json", "--base", "sleep 788 & true", "--head", "true", *QUICK, *ALONE, check=False)
     assert done.returncode in (0, 3), done
+    assert any("base leaves processes behind" in note for note in json.loads(done.stdout)["notes"])
     assert subprocess.run(["pgrep", "-f", "sleep 788"], stdout=subprocess.DEVNULL).returncode == 1
 
 

@@ -81,13 +81,21 @@ static struct kb_error *report(const struct kb_check_args *args, const struct kb
 {
 	const struct kb_check_meta *meta = kb_check__meta(check);
 
-	for (size_t i = 0; i < args->n_outputs; i++)
-		KB_TRY(write_report(args, &args->outputs[i], check));
+	struct kb_error *err = NULL, *another;
+
+	/* One that cannot be written does not cost the others. */
+	for (size_t i = 0; i < args->n_outputs; i++) {
+		another = write_report(args, &args->outputs[i], check);
+		if (err)
+			kb_error__destroy(another);
+		else
+			err = another;
+	}
 	if (meta->verdict == KB_CHECK_REGRESSION)
 		*status = KB_STATUS_REGRESSION;
 	else if (meta->interrupted)
 		*status = KB_STATUS_FAILED;
-	return NULL;
+	return err;
 }
 
 static struct kb_error *run(struct kb_check_args *args, int *status)

@@ -77,17 +77,10 @@ static struct kb_error *calls_add(struct kb_check *check, enum kb_check_series s
 				  const void *session)
 {
 	const struct kb_calls *found = kb_call_counter__calls(session);
+	const char *gap = kb_check__gap_of_calls(found);
 
-	for (size_t i = 0; i < kb_calls__n_ledger(found); i++) {
-		struct kb_ledger_entry entry = kb_calls__ledger(found, i);
-
-		if (!entry.count)
-			continue;
-		if (!strcmp(entry.name, "calls_resynced") || (!entry.reported && !entry.note))
-			return kb_unsupported("not every call was seen: %s", entry.text);
-	}
-	if (!kb_calls__n_listed(found))
-		return kb_unsupported("no Python was seen");
+	if (gap)
+		return kb_unsupported("%s", gap);
 	return kb_check__add_calls(check, series, found);
 }
 
@@ -134,22 +127,14 @@ static int memory_status(const void *session)
 	return kb_memory_tracer__command_status(session);
 }
 
-/* From a process's execution to when it is known that it runs a Python; one that was expected is
- * traced before it executes. */
-#define LATE_NS (5 * KB_NS_PER_MS)
-
 static struct kb_error *memory_add(struct kb_check *check, enum kb_check_series series,
 				   const void *session)
 {
 	const struct kb_profile *profile = kb_memory_tracer__profile(session);
-	const struct kb_memory *found = kb_profile__memory(profile);
+	const char *gap = kb_check__gap_of_memory(profile);
 
-	for (uint32_t i = 0; i < kb_memory__n_processes(found); i++)
-		if (kb_memory__process(found, i)->attached_ns > LATE_NS)
-			return kb_unsupported("the command starts a Python that is not known "
-					      "beforehand: its first allocations are missing");
-	if (!kb_memory__n_processes(found))
-		return kb_unsupported("no Python was seen");
+	if (gap)
+		return kb_unsupported("%s", gap);
 	return kb_check__add_memory(check, series, profile);
 }
 

@@ -182,6 +182,7 @@ static struct kb_error *run_once(struct kb_check_runner *r, enum kb_check_side w
 	KB_TRY(kb_launcher__run(side->launcher));
 	KB_TRY(await_end(r, which));
 	KB_TRY(kb_launcher__result(side->launcher, &launched));
+	side->left_behind |= launched.left_behind > 0;
 	if (r->stopped)
 		return NULL;
 	KB_TRY(kb_check_runner__check_status(r, which, launched.status));
@@ -365,6 +366,12 @@ static struct kb_error *run(struct kb_check_runner *r)
 		KB_TRY(take_profile(r, side));
 	if (!r->stopped && !meta->degraded)
 		KB_TRY(kb_check_runner__count(r));
+	for (int side = 0; side < KB_CHECK_SIDES; side++)
+		if (r->sides[side].left_behind)
+			kb_check__add_note(r->check,
+					   "%s leaves processes behind; they are killed after each "
+					   "run",
+					   kb_check_side__name(side));
 	meta->interrupted = r->stopped;
 	if (*meta->python[0] && *meta->python[1] && strcmp(meta->python[0], meta->python[1]))
 		kb_check__add_note(r->check, "base runs Python %s, head Python %s", meta->python[0],

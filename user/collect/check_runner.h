@@ -17,6 +17,7 @@ struct kb_check_runner {
 		struct kb_target *target;
 		struct kb_sampler *sampler; /* NULL: degraded */
 		int interpreter;    /* the file that the command was seen to run; -1: none */
+		bool left_behind;   /* processes that were killed */
 		uint32_t n_samples; /* of runs before */
 	} sides[KB_CHECK_SIDES];
 	struct kb_check_progress progress;

@@ -50,7 +50,7 @@ struct kb_error *kb_check_flamegraph__write(const struct kb_check *check,
 					 .baseline = kb_check__profile(check, KB_CHECK_BASE) };
 
 	if (!head || !format.baseline)
-		return kb_usage("there are no samples to make a flame graph of");
+		return kb_failed("there are no samples to make a flame graph of");
 	return kb_format__write(kb_format__by_name("diff-flamegraph"), head, &format, stream);
 }
 

@@ -99,27 +99,21 @@ static struct kb_error *check_calls(const struct recording *r)
 	return NULL;
 }
 
-static struct kb_error *check_memory(const struct recording *r)
-{
-	const struct kb_memory *memory = kb_profile__memory(r->profile);
-
-	for (uint32_t i = 0; i < kb_memory__n_processes(memory); i++)
-		if (kb_memory__process(memory, i)->way == KB_MEMORY_WAY_GROWTH)
-			return kb_usage("'%s' cannot be checked: its figures are an estimate (see "
-					"'keelback memory --exact')",
-					r->path);
-	return NULL;
-}
-
 static struct kb_error *check_one(const struct recording *r)
 {
+	const char *gap;
+
 	if (r->kind == OF_SAMPLES)
 		return check_samples(r);
 	if (!is_whole(r))
 		return kb_usage("'%s' cannot be checked: it is of a program that ran already (%s), "
 				"so its counts depend on when that was",
 				r->path, r->target);
-	return r->kind == OF_CALLS ? check_calls(r) : check_memory(r);
+	if (r->kind == OF_CALLS)
+		KB_TRY(check_calls(r));
+	gap = r->kind == OF_CALLS ? kb_check__gap_of_calls(r->calls)
+				  : kb_check__gap_of_memory(r->profile);
+	return gap ? kb_usage("'%s' cannot be checked: %s", r->path, gap) : NULL;
 }
 
 /* ---------------------------------------------------------------- both */

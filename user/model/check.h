@@ -116,6 +116,9 @@ struct kb_error *kb_check__add_samples(struct kb_check *check, enum kb_check_sid
 				       uint32_t pair, const struct kb_profile *profile,
 				       uint32_t from, double seconds);
 
+/* Why counts are not exact, a sentence; NULL: they are. */
+const char *kb_check__gap_of_calls(const struct kb_calls *calls);
+const char *kb_check__gap_of_memory(const struct kb_profile *profile);
 /* Exact counts of one run. */
 struct kb_error *kb_check__add_calls(struct kb_check *check, enum kb_check_series series,
 				     const struct kb_calls *calls);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "keelback/memory.h"
 #include "model/check.h"
@@ -64,6 +65,23 @@ static uint32_t name_of_call(struct kb_check *check, enum kb_check_series series
 	return kb_check__name(check, side_of(series), KB_FRAME_PYTHON, f->name, f->file, f->line);
 }
 
+const char *kb_check__gap_of_calls(const struct kb_calls *calls)
+{
+	for (size_t i = 0; i < kb_calls__n_ledger(calls); i++) {
+		struct kb_ledger_entry entry = kb_calls__ledger(calls, i);
+
+		if (!entry.count)
+			continue;
+		/* A thread that was met in the middle of what it did. */
+		if (!strcmp(entry.name, "calls_resynced"))
+			return "the first calls of a Python that was not known beforehand are "
+			       "missing";
+		if (!entry.reported && !entry.note)
+			return "not every call was counted (see its ledger)";
+	}
+	return kb_calls__n_listed(calls) ? NULL : "no Python was seen";
+}
+
 struct kb_error *kb_check__add_calls(struct kb_check *check, enum kb_check_series series,
 				     const struct kb_calls *calls)
 {
@@ -104,6 +122,29 @@ static enum kb_memory_way way_of(const struct kb_memory *memory, uint32_t proces
 		if (kb_memory__process(memory, i)->process == process)
 			return kb_memory__process(memory, i)->way;
 	return KB_MEMORY_WAY_API;
+}
+
+/* From a process's execution to when it is known that it runs a Python, which takes 10 ms and more.
+ * One that was expected is traced before it executes. */
+#define LATE_NS (5 * KB_NS_PER_MS)
+
+const char *kb_check__gap_of_memory(const struct kb_profile *profile)
+{
+	const struct kb_memory *memory = kb_profile__memory(profile);
+	uint32_t n = kb_memory__n_processes(memory);
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct kb_memory_process_info *process = kb_memory__process(memory, i);
+
+		if (process->way == KB_MEMORY_WAY_GROWTH)
+			return "the figures are an estimate (see 'keelback memory --exact')";
+		if (process->attached_ns > LATE_NS)
+			return "the first allocations of a Python that was not known beforehand "
+			       "are missing";
+		if (process->lost_blocks)
+			return "not every allocation was counted (see its ledger)";
+	}
+	return n ? NULL : "no Python was seen";
 }
 
 struct kb_error *kb_check__add_memory(struct kb_check *check, enum kb_check_series series,

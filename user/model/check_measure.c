@@ -242,6 +242,10 @@ struct kb_error *kb_check__compare_runs(struct kb_check *check)
 				KB_TRY(compare_exact(check, metric));
 		} else if (check->runs[metric][0] && check->meta.n_pairs) {
 			KB_TRY(compare_metric(check, metric));
+		} else if (check->rules.gated[metric] && check->meta.n_pairs &&
+			   !check->meta.recordings) {
+			kb_check__add_note(check, "%s cannot be gated: not known on this machine",
+					   kb_check_metric__text(metric));
 		}
 	}
 	return NULL;

@@ -26,7 +26,7 @@ struct kb_launcher {
 /* A command that cannot be started ends as a shell's does. */
 #define NOT_STARTED 127
 
-static void become_command(const struct kb_launcher_opts *opts)
+static void become_command(const struct kb_launcher_opts *opts, bool ignore_hangup)
 {
 	int null = open("/dev/null", O_RDWR);
 	int out = opts->show_output ? STDERR_FILENO : null;
@@ -35,6 +35,7 @@ static void become_command(const struct kb_launcher_opts *opts)
 	signal(SIGINT, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
+	signal(SIGHUP, ignore_hangup ? SIG_IGN : SIG_DFL);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
 	    dup2(out, STDERR_FILENO) < 0)
 		_exit(NOT_STARTED);
@@ -78,8 +79,10 @@ static void reap_rest(pid_t group, struct kb_launched_run *run)
 
 /* ---- the PMU */
 
-/* Counters of this process and of all that it will start, whose counts arrive when they end. */
-struct counters {
+struct server {
+	bool ignore_hangup; /* commands, too: nohup(1) */
+	/* Counters of this process and of all that it will start, whose counts arrive when they
+	 * end; -1: there is no PMU. */
 	int instructions, cycles;
 };
 
@@ -113,16 +116,16 @@ static uint64_t counted_since(int counter, uint64_t before)
 
 /* ---- a run */
 
-static bool serve_one(const struct kb_launcher_opts *opts, const struct counters *counters, int fd)
+static bool serve_one(const struct kb_launcher_opts *opts, const struct server *server, int fd)
 {
 	struct kb_launched_run run = {};
-	uint64_t instructions = count(counters->instructions), cycles = count(counters->cycles);
+	uint64_t instructions = count(server->instructions), cycles = count(server->cycles);
 	uint64_t start = kb_now(CLOCK_MONOTONIC);
 	struct rusage usage;
 	pid_t pid = fork();
 
 	if (!pid)
-		become_command(opts);
+		become_command(opts, server->ignore_hangup);
 	if (pid > 0)
 		setpgid(pid, pid);
 	if (write(fd, &pid, sizeof(pid)) != sizeof(pid) || pid < 0)
@@ -133,29 +136,29 @@ static bool serve_one(const struct kb_launcher_opts *opts, const struct counters
 	run.wall_ns = kb_now(CLOCK_MONOTONIC) - start;
 	add_usage(&run, &usage);
 	reap_rest(pid, &run);
-	run.instructions = counted_since(counters->instructions, instructions);
-	run.cycles = counted_since(counters->cycles, cycles);
+	run.instructions = counted_since(server->instructions, instructions);
+	run.cycles = counted_since(server->cycles, cycles);
 	return write(fd, &run, sizeof(run)) == sizeof(run);
 }
 
 static void serve(const struct kb_launcher_opts *opts, int fd)
 {
-	struct counters counters;
+	struct server server;
 	char request;
 
 	/* An interrupt from the terminal is for keelback, which decides what becomes of the run. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
+	server.ignore_hangup = signal(SIGHUP, SIG_IGN) == SIG_IGN;
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (opts->dir && chdir(opts->dir))
 		_exit(1);
-	counters.instructions = open_counter(PERF_COUNT_HW_INSTRUCTIONS);
-	counters.cycles = open_counter(PERF_COUNT_HW_CPU_CYCLES);
+	server.instructions = open_counter(PERF_COUNT_HW_INSTRUCTIONS);
+	server.cycles = open_counter(PERF_COUNT_HW_CPU_CYCLES);
 	/* End of file: keelback has ended. */
 	while (read(fd, &request, 1) == 1)
-		if (!serve_one(opts, &counters, fd))
+		if (!serve_one(opts, &server, fd))
 			_exit(1);
 	_exit(0);
 }
