@@ -130,14 +130,14 @@ struct kb_check_function {
 	double seconds[KB_CHECK_SIDES]; /* of a run, means */
 	double change;			/* seconds, the mean of the pairs; > 0: head is slower */
 	double low, high;		/* with the check's confidence */
-	double p; /* of its seconds or its share, corrected: that chance makes any function differ
-		     so much */
-	double part; /* of the whole difference of CPU time, 0 to 1 or beyond; 0 when there is none
-		      */
+	/* That chance makes any function differ so much, in seconds or in its share; corrected. */
+	double p;
+	/* Of the whole difference of CPU time, 0 to 1 or beyond; 0 when there is none. */
+	double part;
 	bool blamed; /* slower, and p is below 1 - confidence */
+	/* Those that changed most first; only of a few functions. */
+	const struct kb_check_line *lines;
 	uint32_t n_lines;
-	const struct kb_check_line
-		*lines; /* those that changed most first; only of a few functions */
 };
 /* In the order of change, those that became slower first. Not those that are ignored. */
 KB_API uint32_t kb_check__n_functions(const struct kb_check *check);

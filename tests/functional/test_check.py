@@ -158,7 +158,7 @@ def test_check_thresholds(env):
 
 # ---------------------------------------------------------------- counts
 
-@per_python(where=lambda py: "subinterpreters" not in py.traits, timeout=240)
+@per_python(timeout=240)
 def test_check_counts(env):
     """Of the same program all counts are the same; one call more is one call more."""
     same = check(env, env.py, CALLS.replace("EXTRA", "pass"), CALLS.replace("EXTRA", "pass"), "--threshold", "cpu=off")
