@@ -126,7 +126,7 @@ static enum kb_memory_way way_of(const struct kb_memory *memory, uint32_t proces
 
 /* From a process's execution to when it is known that it runs a Python, which takes 10 ms and more.
  * One that was expected is traced before it executes. */
-#define LATE_NS (5 * KB_NS_PER_MS)
+#define LATE_NS (10 * KB_NS_PER_MS)
 
 const char *kb_check__gap_of_memory(const struct kb_profile *profile)
 {
