@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/array.h"
-#include "base/clock.h"
 #include "base/error.h"
 #include "keelback/memory.h"
 #include "model/check.h"
@@ -124,10 +123,6 @@ static enum kb_memory_way way_of(const struct kb_memory *memory, uint32_t proces
 	return KB_MEMORY_WAY_API;
 }
 
-/* From a process's execution to when it is known that it runs a Python, which takes 10 ms and more.
- * One that was expected is traced before it executes. */
-#define LATE_NS (10 * KB_NS_PER_MS)
-
 const char *kb_check__gap_of_memory(const struct kb_profile *profile)
 {
 	const struct kb_memory *memory = kb_profile__memory(profile);
@@ -138,7 +133,8 @@ const char *kb_check__gap_of_memory(const struct kb_profile *profile)
 
 		if (process->way == KB_MEMORY_WAY_GROWTH)
 			return "the figures are an estimate (see 'keelback memory --exact')";
-		if (process->attached_ns > LATE_NS)
+		/* 0: before it executed */
+		if (process->attached_ns)
 			return "the first allocations of a Python that was not known beforehand "
 			       "are missing";
 		if (process->lost_blocks)
