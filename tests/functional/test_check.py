@@ -82,6 +82,23 @@ def counts(report, metric, what="counts"):
     return {row["name"]: (row["base"], row["head"]) for row in report[what] if row["metric"] == metric}
 
 
+def check_schema(report):
+    """What reports of version 1 have: members may be added, none taken away."""
+    assert report["version"] == 1 and report["verdict"] in ("regression", "improvement", "no-change", "cannot-tell")
+    assert {"version", "verdict", "meta", "measures", "functions", "counts", "edges", "notes"} <= set(report)
+    assert {"base", "head", "host", "keelback", "start_unix_ns", "duration_ns", "confidence", "rate_hz", "pairs", "recordings",
+            "degraded", "interrupted", "out_of_time", "seconds_max"} <= set(report["meta"])
+    assert {"dir", "python", "samples_attempted", "samples_reported"} <= set(report["meta"]["base"])
+    for row in report["measures"]:
+        assert {"metric", "unit", "exact", "verdict", "gated", "threshold", "base", "head", "change", "low", "high", "p", "largest",
+                "detectable", "unstable", "runs"} <= set(row)
+    for row in report["functions"]:
+        assert {"name", "file", "kind", "line", "seconds", "change", "low", "high", "p", "part", "blamed", "lines"} <= set(row)
+    for row in report["counts"] + report["edges"]:
+        assert {"metric", "name", "file", "line", "base", "head", "unstable"} <= set(row)
+    assert all({"name", "file", "line"} <= set(row["caller"]) for row in report["edges"])
+
+
 # ---------------------------------------------------------------- CPU time
 
 @per_python(where=lambda py: py.minor in ("3.6", "3.10", "3.12", "3.15"), timeout=180)
@@ -118,7 +135,7 @@ def test_check_text_and_files(env):
     assert re.search(r"^ +\+\d+(\.\d+)? ms  .* p \d\S* +parse \(\S+target.py:3\)$", done.stdout, re.M), done.stdout
     assert re.search(r"^ +line [56] ", done.stdout, re.M), done.stdout
     assert "would have been found in 9 of 10 checks" in done.stdout
-    assert json.loads(report.read_text())["verdict"] == "regression"
+    check_schema(json.loads(report.read_text()))
     assert "parse" in html.read_text() and "<html" in html.read_text()
     quiet = env.keelback("check", "--base", command(py, script, 10), "--head", command(py, script, 10), *QUICK, *ALONE, "-q",
                          "-o", report, check=False)
@@ -172,6 +189,7 @@ def test_check_counts(env):
         assert measure(same, metric)["change"] == 0 and measure(same, metric)["base"] > 0, (same["measures"], same["notes"])
     more = check(env, env.py, CALLS.replace("EXTRA", "pass"), CALLS.replace("EXTRA", "leaf(n)"), "--threshold",
                  "cpu=off,calls=0,allocations=off,peak=off", status=3)
+    check_schema(more)
     assert counts(more, "calls") == {"leaf": (500, 1000)} and more["edges"] == [], more["counts"]
     assert measure(more, "calls")["head"] - measure(more, "calls")["base"] == 500
 
