@@ -242,7 +242,7 @@ static struct kb_error *collect(struct kb_check_runner *r, const struct counter 
 {
 	struct kb_error *err, *stop_err;
 	struct world world;
-	double seconds = fmax(r->opts.seconds_max, SECONDS_LEAST);
+	double seconds = fmax(r->opts.seconds_max / 2, SECONDS_LEAST);
 	uint64_t end = kb_now(CLOCK_MONOTONIC) + (uint64_t)(seconds * KB_NS_PER_SECOND);
 	bool done = false;
 
