@@ -30,6 +30,9 @@ struct kb_target_opts {
 	 * copied at the start of the session, each its own number or above 2; NULL: the caller's.
 	 */
 	const int *stdio;
+	/* With argv: the Python that it comes to execute, where argv[0] is a shell or the like, so
+	 * that it is known before it runs; NULL: argv[0]. */
+	const char *interpreter;
 };
 
 struct kb_target;

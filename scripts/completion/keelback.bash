@@ -57,13 +57,18 @@ _keelback() {
 	--baseline | --load | --compare) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	-d | --duration | --keep | --min-wait | -t | --tid | --limit | --container | --delay | --window | --batch | --filter | --depth | --items | --length | --timeout | --duty | --every | --largest | --later | --hang | --max-files | --max-bytes | --function | --live-max | --type) ;;
 	-e | --event | --match | --max-rate) ;;
+	--base-dir | --head-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+	--base | --head) mapfile -t COMPREPLY < <(compgen -c -- "$current") ;;
+	--threshold) mapfile -t COMPREPLY < <(compgen -W "cpu= calls= allocations= peak= wall= rss=" -- "$current") ;;
+	--confidence | --only | --ignore | --min-pairs | --max-time) ;;
+	--flamegraph) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	--policy) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	-o | --output | --command-output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	--when) mapfile -t COMPREPLY < <(compgen -W "cpu> cpu< gil> gil< threads> threads<" -- "$current") ;;
 	*)
 		case $current in
 		-*) mapfile -t COMPREPLY < <(compgen -W "$(_keelback_options "$command")" -- "$current") ;;
-		*) [[ $command =~ ^(convert|diff|stats)$ ]] && mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+		*) [[ $command =~ ^(convert|diff|check|stats)$ ]] && mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 		esac
 		;;
 	esac

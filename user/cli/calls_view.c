@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "cli/calls_view.h"
+#include "cli/format_list.h"
 #include "cli/output.h"
 
 #define RESTRICTIONS_MAX 64 /* on a command line */
@@ -110,22 +111,6 @@ bool kb_calls_view_args__to_stdout(const struct kb_calls_view_args *args)
 
 /* ---- formats */
 
-/* A list of the table of formats, by one of their texts. */
-static const char *list(char *text, size_t size, bool endings)
-{
-	const struct kb_format *format;
-	size_t used = 0;
-
-	text[0] = 0;
-	for (size_t i = 0; (format = kb_calls_format__at(i)) && used < size; i++) {
-		const char *item = endings ? format->endings : format->name;
-
-		if (*item)
-			used += snprintf(text + used, size - used, "%s%s", used ? " " : "", item);
-	}
-	return text;
-}
-
 static struct kb_error *choose(const struct kb_calls_view_args *args,
 			       const struct kb_format **format)
 {
@@ -134,8 +119,9 @@ static struct kb_error *choose(const struct kb_calls_view_args *args,
 	if (args->format) {
 		*format = kb_calls_format__by_name(args->format);
 		if (!*format)
-			return kb_usage("--format: '%s' is none of %s", args->format,
-					list(names, sizeof(names), false));
+			return kb_usage(
+				"--format: '%s' is none of %s", args->format,
+				kb_format_list(kb_calls_format__at, false, names, sizeof(names)));
 		return NULL;
 	}
 	*format = kb_calls_view_args__to_stdout(args) ? kb_calls_format__at(0)
@@ -143,7 +129,8 @@ static struct kb_error *choose(const struct kb_calls_view_args *args,
 	if (!*format)
 		return kb_usage("--output: '%s' has none of the endings that choose a format (%s): "
 				"give --format",
-				args->output, list(names, sizeof(names), true));
+				args->output,
+				kb_format_list(kb_calls_format__at, true, names, sizeof(names)));
 	return NULL;
 }
 

@@ -23,6 +23,7 @@ struct kb_error *kb_command__memory(int argc, char **argv, int *status);
 struct kb_error *kb_command__refs(int argc, char **argv, int *status);
 struct kb_error *kb_command__convert(int argc, char **argv, int *status);
 struct kb_error *kb_command__diff(int argc, char **argv, int *status);
+struct kb_error *kb_command__check(int argc, char **argv, int *status);
 struct kb_error *kb_command__stats(int argc, char **argv, int *status);
 struct kb_error *kb_command__dump(int argc, char **argv, int *status);
 struct kb_error *kb_command__census(int argc, char **argv, int *status);

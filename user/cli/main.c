@@ -24,6 +24,8 @@ static const struct kb_command commands[] = {
 	  kb_command__convert },
 	{ "diff", "Compare two recordings, function by function or as a flame graph",
 	  kb_command__diff },
+	{ "check", "Is the new version slower, and which function did it? A gate for CI",
+	  kb_command__check },
 	{ "stats", "Browse and combine call statistics, as Python's pstats does",
 	  kb_command__stats },
 	{ "dump", "Where is it now? The stacks of all threads of running programs",

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/error.h"
+#include "cli/format_list.h"
 #include "cli/memory_view.h"
 #include "cli/output.h"
 #include "cli/values.h"
@@ -174,22 +175,6 @@ void kb_memory_view_args__free(struct kb_memory_view_args *args)
 
 /* ---- formats */
 
-/* A list of the table of formats, by one of their texts. */
-static const char *list(char *text, size_t size, bool endings)
-{
-	const struct kb_format *format;
-	size_t used = 0;
-
-	text[0] = 0;
-	for (size_t i = 0; (format = kb_memory_format__at(i)) && used < size; i++) {
-		const char *item = endings ? format->endings : format->name;
-
-		if (*item)
-			used += snprintf(text + used, size - used, "%s%s", used ? " " : "", item);
-	}
-	return text;
-}
-
 static struct kb_error *check_fit(const struct kb_memory_view_args *args,
 				  const struct kb_format *format)
 {
@@ -220,8 +205,9 @@ struct kb_error *kb_memory_view_args__format(const struct kb_memory_view_args *a
 	if (args->format) {
 		format = kb_memory_format__by_name(args->format);
 		if (!format)
-			return kb_usage("--format: '%s' is none of %s", args->format,
-					list(names, sizeof(names), false));
+			return kb_usage(
+				"--format: '%s' is none of %s", args->format,
+				kb_format_list(kb_memory_format__at, false, names, sizeof(names)));
 	} else {
 		format = kb_memory_view_args__to_stdout(args)
 				 ? kb_memory_format__at(0)
@@ -230,7 +216,8 @@ struct kb_error *kb_memory_view_args__format(const struct kb_memory_view_args *a
 	if (!format)
 		return kb_usage("--output: '%s' has none of the endings that choose a format (%s): "
 				"give --format",
-				args->output, list(names, sizeof(names), true));
+				args->output,
+				kb_format_list(kb_memory_format__at, true, names, sizeof(names)));
 	KB_TRY(check_fit(args, format));
 	KB_TRY(kb_memory_format__check(format, &opts));
 	if (format->binary && kb_memory_view_args__to_stdout(args) && isatty(STDOUT_FILENO))

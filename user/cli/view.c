@@ -4,25 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/error.h"
+#include "cli/format_list.h"
 #include "cli/options.h"
 
 #define LIMIT_DEFAULT 15 /* rows: what matters fits a screen */
-
-/* A list of the table of formats, by one of their texts. */
-static const char *list(char *text, size_t size, bool endings)
-{
-	const struct kb_format *format;
-	size_t used = 0;
-
-	text[0] = 0;
-	for (size_t i = 0; (format = kb_format__at(i)) && used < size; i++) {
-		const char *item = endings ? format->endings : format->name;
-
-		if (*item)
-			used += snprintf(text + used, size - used, "%s%s", used ? " " : "", item);
-	}
-	return text;
-}
 
 static struct kb_error *choose(const struct kb_view_args *args, const struct kb_format **format)
 {
@@ -32,7 +17,7 @@ static struct kb_error *choose(const struct kb_view_args *args, const struct kb_
 		*format = kb_format__by_name(args->format);
 		if (!*format)
 			return kb_usage("--format: '%s' is none of %s", args->format,
-					list(names, sizeof(names), false));
+					kb_format_list(kb_format__at, false, names, sizeof(names)));
 		return NULL;
 	}
 	if (kb_view_args__to_stdout(args)) {
@@ -45,7 +30,8 @@ static struct kb_error *choose(const struct kb_view_args *args, const struct kb_
 	if (!*format)
 		return kb_usage("--output: '%s' has none of the endings that choose a format (%s): "
 				"give --format",
-				args->output, list(names, sizeof(names), true));
+				args->output,
+				kb_format_list(kb_format__at, true, names, sizeof(names)));
 	return NULL;
 }
 

@@ -398,6 +398,7 @@ struct kb_error *kb_memory_processes__add_command(struct kb_memory_processes *p,
 	traced = new_traced(p, pid, KB_ID_NONE);
 	if (!traced)
 		return kb_failed("more than %d processes", TRACED_MAX);
+	traced->attached = 0; /* before it executes: nothing was missed */
 	snprintf(traced->libc, sizeof(traced->libc), "%s", key);
 	return attach_all(p, traced, &facts, file, has_libc ? libc : NULL);
 }

@@ -181,6 +181,14 @@ struct kb_session *kb_sampler__session(struct kb_sampler *s)
 	return &s->session;
 }
 
+struct kb_profile *kb_sampler__take_profile(struct kb_sampler *s)
+{
+	struct kb_profile *profile = s->session.profile;
+
+	s->session.profile = NULL;
+	return profile;
+}
+
 /* The other collector's callback of that name, or NULL. */
 #define ALSO(s, callback) ((s)->extension ? (s)->extension->collector->callback : NULL)
 

@@ -21,5 +21,7 @@ struct kb_error *kb_sampler__create_extended(const struct kb_target *target,
 					     struct kb_sampler **sampler);
 
 struct kb_session *kb_sampler__session(struct kb_sampler *sampler);
+/* The profile of a session that has been stopped, which is the caller's from then on. */
+struct kb_profile *kb_sampler__take_profile(struct kb_sampler *sampler);
 
 #endif

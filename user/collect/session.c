@@ -109,7 +109,7 @@ static struct kb_error *start_command(struct kb_session *s)
 {
 	char *const *argv = s->target->argv;
 
-	KB_TRY(kb_identifier__expect_command(s->identifier, argv[0]));
+	KB_TRY(kb_identifier__expect_command(s->identifier, s->target->interpreter ?: argv[0]));
 	KB_TRY(kb_launch__start(argv, s->target->stdio, &s->launch));
 	return kb_programs__follow(s->programs, s->launch.pid);
 }

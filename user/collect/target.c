@@ -93,7 +93,8 @@ static struct kb_error *set_stdio(struct kb_target *target, const int *stdio)
 	return NULL;
 }
 
-static struct kb_error *set_argv(struct kb_target *target, char *const *argv)
+static struct kb_error *set_argv(struct kb_target *target, char *const *argv,
+				 const char *interpreter)
 {
 	size_t n = 0, used = 0;
 
@@ -112,7 +113,10 @@ static struct kb_error *set_argv(struct kb_target *target, char *const *argv)
 					 argv[i]);
 	}
 	target->children = true;
-	return target->argv ? NULL : kb_error__no_memory();
+	if (!target->argv || !interpreter)
+		return target->argv ? NULL : kb_error__no_memory();
+	target->interpreter = strdup(interpreter);
+	return target->interpreter ? NULL : kb_error__no_memory();
 }
 
 static struct kb_error *set_cgroup(struct kb_target *target, const struct kb_target_opts *opts)
@@ -148,7 +152,7 @@ static struct kb_error *resolve(struct kb_target *target, const struct kb_target
 		return set_pids(target, opts);
 	if (opts->argv) {
 		KB_TRY(set_stdio(target, opts->stdio));
-		return set_argv(target, opts->argv);
+		return set_argv(target, opts->argv, opts->interpreter);
 	}
 	if (opts->container || opts->cgroup)
 		return set_cgroup(target, opts);
@@ -184,6 +188,7 @@ void kb_target__destroy(struct kb_target *target)
 	for (size_t i = 0; target->argv && target->argv[i]; i++)
 		free(target->argv[i]);
 	free(target->argv);
+	free(target->interpreter);
 	kb_pids__free(&target->pids);
 	free(target);
 }

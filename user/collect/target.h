@@ -12,8 +12,9 @@ struct kb_target {
 	struct kb_pids pids; /* as given; empty with a command until it is started */
 	bool children;
 	struct kb_cgroup cgroup;
-	char **argv;  /* NULL, or the command: a copy */
-	int stdio[3]; /* the command's stdin, stdout, stderr */
+	char **argv;	   /* NULL, or the command: a copy */
+	char *interpreter; /* or NULL: argv[0] */
+	int stdio[3];	   /* the command's stdin, stdout, stderr */
 	pid_t tid;
 	char description[256];
 };

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <string.h>
+#include "base/error.h"
+#include "base/options.h"
+#include "format/check_writers.h"
+#include "format/writers.h"
+
+static const struct row {
+	struct kb_format format;
+	kb_check_writer *write;
+} table[] = {
+	{ { "text", "the verdict and who is to blame, for people", ".txt", false },
+	  kb_check_text__write },
+	{ { "json", "everything, as one JSON object", ".json", false }, kb_check_json__write },
+	{ { "diff-flamegraph", "flame graph of what changed, one HTML file", ".html", false, true },
+	  kb_check_flamegraph__write },
+};
+
+#define TABLE_ROWS (sizeof(table) / sizeof(table[0]))
+
+const struct kb_format *kb_check_format__at(size_t index)
+{
+	return index < TABLE_ROWS ? &table[index].format : NULL;
+}
+
+const struct kb_format *kb_check_format__by_name(const char *name)
+{
+	for (size_t i = 0; i < TABLE_ROWS; i++)
+		if (!strcmp(table[i].format.name, name))
+			return &table[i].format;
+	return NULL;
+}
+
+const struct kb_format *kb_check_format__by_path(const char *path)
+{
+	for (size_t i = 0; i < TABLE_ROWS; i++)
+		if (kb_writers__chooses(path, table[i].format.endings))
+			return &table[i].format;
+	return NULL;
+}
+
+#define LIMIT_DEFAULT 10
+
+struct kb_error *kb_check_flamegraph__write(const struct kb_check *check,
+					    const struct kb_check_view_opts *opts, FILE *stream)
+{
+	const struct kb_profile *head = kb_check__profile(check, KB_CHECK_HEAD);
+	struct kb_format_opts format = { .size = sizeof(format),
+					 .title = opts->title,
+					 .baseline = kb_check__profile(check, KB_CHECK_BASE) };
+
+	if (!head || !format.baseline)
+		return kb_failed("there are no samples to make a flame graph of");
+	return kb_format__write(kb_format__by_name("diff-flamegraph"), head, &format, stream);
+}
+
+struct kb_error *kb_check_format__write(const struct kb_format *format,
+					const struct kb_check *check,
+					const struct kb_check_view_opts *given, FILE *stream)
+{
+	struct kb_check_view_opts opts = { .size = sizeof(opts), .limit = LIMIT_DEFAULT };
+
+	if (given)
+		KB_TRY(KB_COPY_OPTIONS(&opts, given));
+	for (size_t i = 0; i < TABLE_ROWS; i++) {
+		if (&table[i].format != format)
+			continue;
+		KB_TRY(table[i].write(check, &opts, stream));
+		return kb_writers__check_stream(stream);
+	}
+	return kb_usage("no such format");
+}
