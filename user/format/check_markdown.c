@@ -157,6 +157,12 @@ static void write_function_row(const struct page *page, const struct kb_check_fu
 	putc('\n', page->stream);
 }
 
+/* Blamed, or else at least changed when it is looked at alone. */
+static bool is_one_of(const struct kb_check_function *function, bool blamed)
+{
+	return function->blamed == blamed && (blamed || function->low > 0 || function->high < 0);
+}
+
 static void write_functions(const struct page *page, bool blamed, const char *title)
 {
 	uint32_t n = 0;
@@ -164,7 +170,7 @@ static void write_functions(const struct page *page, bool blamed, const char *ti
 	for (uint32_t i = 0; i < kb_check__n_functions(page->check); i++) {
 		const struct kb_check_function *function = kb_check__function(page->check, i);
 
-		if (function->blamed != blamed || n++ >= page->limit)
+		if (!is_one_of(function, blamed) || n++ >= page->limit)
 			continue;
 		if (n == 1)
 			fprintf(page->stream,
@@ -186,7 +192,7 @@ static void write_count_row(const struct page *page, const struct kb_check_count
 	write_figure(page, unit, count->value[KB_CHECK_BASE]);
 	write_figure(page, unit, count->value[KB_CHECK_HEAD]);
 	write_change(page, kb_check_report__count_change(count));
-	fputs(count->unstable ? " varies by itself |\n" : " |\n", page->stream);
+	putc('\n', page->stream);
 }
 
 /* Those of metrics that are regressions, or those of the others. */
@@ -197,13 +203,14 @@ static void write_counts(const struct page *page, bool regressions, const char *
 	for (uint32_t i = 0; i < kb_check__n_counts(page->check); i++) {
 		const struct kb_check_count *count = kb_check__count(page->check, i);
 
-		if (kb_check_report__is_to_blame(page->check, count) != regressions ||
+		if (count->unstable ||
+		    kb_check_report__is_to_blame(page->check, count) != regressions ||
 		    n++ >= page->limit)
 			continue;
 		if (n == 1)
 			fprintf(page->stream,
-				"\n%s\n\n| metric | function | base | head | change | |\n"
-				"|:--|:--|--:|--:|--:|:--|\n",
+				"\n%s\n\n| metric | function | base | head | change |\n"
+				"|:--|:--|--:|--:|--:|\n",
 				title);
 		write_count_row(page, count);
 	}
@@ -315,7 +322,7 @@ static void write_details(const struct page *page)
 {
 	fputs("\n<details><summary>Everything else</summary>\n", page->stream);
 	write_measures(page, false);
-	write_functions(page, false, "Other functions that changed");
+	write_functions(page, false, "Other functions whose own interval excludes 0");
 	write_counts(page, false, "Other counts that changed");
 	write_facts(page);
 	fputs("\n</details>\n", page->stream);
