@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 /*
- * Checks of many commits, one JSON object a line in a file that only grows (docs/CHECK.md has its
+ * Checks of many commits, one JSON object a line in a file that only grows (docs/CI.md has its
  * members), and where in them a metric moved to another level.
  */
 struct kb_check_history;

@@ -363,7 +363,7 @@ static const char doc[] =
 	"  keelback check --threshold cpu=5%,calls=0 --base ... --head ... -o report.json\n"
 	"  keelback check base.kb head.kb\n"
 	"  keelback check --base ... --head ... --append h.jsonl --against-history h.jsonl "
-	"--label $(git rev-parse HEAD)\n\n"
+	"--label v1\n\n"
 	"A regression of CPU time is one that chance does not explain (--confidence) and that is "
 	"at "
 	"least as large as the threshold; counts are exact, so there the threshold alone decides. "

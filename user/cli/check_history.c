@@ -7,6 +7,7 @@
 #include "cli/output.h"
 #include "cli/report.h"
 
+/* In the order of the table. */
 enum { KEY_APPEND = 640, KEY_AGAINST, KEY_LABEL, KEY_BASE_LABEL };
 
 static const struct argp_option options[] = {
@@ -27,28 +28,15 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct kb_check_history_args *args = state->input;
-	const char **value;
+	const char **const values[] = { &args->append, &args->against, &args->label,
+					&args->base_label };
 
-	switch (key) {
-	case KEY_APPEND:
-		value = &args->append;
-		break;
-	case KEY_AGAINST:
-		value = &args->against;
-		break;
-	case KEY_LABEL:
-		value = &args->label;
-		break;
-	case KEY_BASE_LABEL:
-		value = &args->base_label;
-		break;
-	default:
+	if (key < KEY_APPEND || key > KEY_BASE_LABEL)
 		return ARGP_ERR_UNKNOWN;
-	}
 	if (!*arg)
-		return kb_cli__fail(state,
-				    kb_usage("%s: nothing given", state->argv[state->next - 1]));
-	*value = arg;
+		return kb_cli__fail(
+			state, kb_usage("--%s: nothing given", options[key - KEY_APPEND].name));
+	*values[key - KEY_APPEND] = arg;
 	return 0;
 }
 
