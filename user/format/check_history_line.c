@@ -6,7 +6,9 @@
 #include "base/json_out.h"
 #include "base/options.h"
 #include "format/check_history_line.h"
+#include "format/check_report.h"
 #include "format/function_table.h"
+#include "model/check.h"
 #include "model/check_history.h"
 #include "system/machine.h"
 
@@ -74,18 +76,6 @@ static void write_facts(struct kb_json_out *out, const struct kb_check_meta *met
 	kb_json_out__close(out, '}');
 }
 
-/* Without the directory that the head was run in, which may have another name next time. */
-static const char *below(const char *file, const char *directory)
-{
-	size_t length = strlen(directory);
-
-	while (length && directory[length - 1] == '/')
-		length--;
-	return length && !strncmp(file, directory, length) && file[length] == '/'
-		       ? file + length + 1
-		       : file;
-}
-
 static int compare_direct(const void *a, const void *b)
 {
 	const struct kb_function_row *x = a, *y = b;
@@ -112,7 +102,7 @@ static void write_rows(struct kb_json_out *out, const struct kb_check *check,
 			break;
 		kb_json_out__open(out, NULL, '{');
 		kb_json_out__text(out, "name", row->label.name);
-		kb_json_out__text(out, "file", below(row->label.file, directory));
+		kb_json_out__text(out, "file", kb_check__below(directory, row->label.file));
 		kb_json_out__int(out, "line", row->label.number > 0 ? row->label.number : 0);
 		kb_json_out__real(out, "seconds", (double)row->direct * seconds);
 		kb_json_out__close(out, '}');
@@ -149,8 +139,7 @@ static void write_counts(struct kb_json_out *out, const struct kb_check *check)
 		kb_json_out__text(out, "metric", kb_check_metric__name(count->metric));
 		kb_json_out__text(out, "name", count->name);
 		kb_json_out__text(out, "file", count->file);
-		kb_json_out__int(out, "line",
-				 count->line[KB_CHECK_HEAD] ?: count->line[KB_CHECK_BASE]);
+		kb_json_out__int(out, "line", kb_check_report__line(count->line));
 		kb_json_out__uint(out, "base", count->value[KB_CHECK_BASE]);
 		kb_json_out__uint(out, "head", count->value[KB_CHECK_HEAD]);
 		kb_json_out__close(out, '}');

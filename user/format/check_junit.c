@@ -31,11 +31,6 @@ static void write_place(const struct junit *junit, const char *name, const char 
 	putc(')', junit->stream);
 }
 
-static int32_t line_of(const int32_t line[KB_CHECK_SIDES])
-{
-	return line[KB_CHECK_HEAD] ?: line[KB_CHECK_BASE];
-}
-
 static void write_function(const struct junit *junit, const struct kb_check_function *function)
 {
 	char base[KB_CHECK_TEXT_MAX], head[KB_CHECK_TEXT_MAX], p[KB_CHECK_TEXT_MAX];
@@ -44,7 +39,7 @@ static void write_function(const struct junit *junit, const struct kb_check_func
 	kb_check_text__value(KB_CHECK_SECONDS, function->seconds[KB_CHECK_HEAD], head);
 	kb_check_report__p(function->p, p);
 	putc('\n', junit->stream);
-	write_place(junit, function->name, function->file, line_of(function->line));
+	write_place(junit, function->name, function->file, kb_check_report__line(function->line));
 	fprintf(junit->stream, ": %s to %s, p ", base, head);
 	kb_xml__write(junit->stream, p);
 }
@@ -73,7 +68,7 @@ static void write_count(const struct junit *junit, const struct kb_check_count *
 	kb_check_text__value(unit, count->value[KB_CHECK_BASE], base);
 	kb_check_text__value(unit, count->value[KB_CHECK_HEAD], head);
 	putc('\n', junit->stream);
-	write_place(junit, count->name, count->file, line_of(count->line));
+	write_place(junit, count->name, count->file, kb_check_report__line(count->line));
 	if (count->caller_name) {
 		fputs(" called by ", junit->stream);
 		write_place(junit, count->caller_name, count->caller_file ?: "",

@@ -74,11 +74,6 @@ static void write_function(const struct page *page, const char *name, const char
 	fputs(" |", page->stream);
 }
 
-static int32_t line_of(const int32_t line[KB_CHECK_SIDES])
-{
-	return line[KB_CHECK_HEAD] ?: line[KB_CHECK_BASE];
-}
-
 static void write_more(const struct page *page, uint32_t shown, uint32_t all)
 {
 	if (all > shown)
@@ -139,7 +134,7 @@ static void write_function_row(const struct page *page, const struct kb_check_fu
 	char low[KB_CHECK_TEXT_MAX], high[KB_CHECK_TEXT_MAX], change[KB_CHECK_TEXT_MAX];
 
 	putc('|', page->stream);
-	write_function(page, function->name, function->file, line_of(function->line));
+	write_function(page, function->name, function->file, kb_check_report__line(function->line));
 	write_figure(page, KB_CHECK_SECONDS, function->seconds[KB_CHECK_BASE]);
 	write_figure(page, KB_CHECK_SECONDS, function->seconds[KB_CHECK_HEAD]);
 	fprintf(page->stream, " %s |", kb_check_text__seconds_change(function->change, change));
@@ -188,7 +183,7 @@ static void write_count_row(const struct page *page, const struct kb_check_count
 	enum kb_check_unit unit = kb_check_metric__unit(count->metric);
 
 	fprintf(page->stream, "| %s |", kb_check_metric__text(count->metric));
-	write_function(page, count->name, count->file, line_of(count->line));
+	write_function(page, count->name, count->file, kb_check_report__line(count->line));
 	write_figure(page, unit, count->value[KB_CHECK_BASE]);
 	write_figure(page, unit, count->value[KB_CHECK_HEAD]);
 	write_change(page, kb_check_report__count_change(count));
@@ -229,7 +224,7 @@ static void write_edges(const struct page *page)
 		putc('|', page->stream);
 		write_function(page, edge->caller_name ?: "?", edge->caller_file ?: "",
 			       edge->caller_line);
-		write_function(page, edge->name, edge->file, line_of(edge->line));
+		write_function(page, edge->name, edge->file, kb_check_report__line(edge->line));
 		write_figure(page, KB_CHECK_COUNT, edge->value[KB_CHECK_HEAD]);
 		putc('\n', page->stream);
 	}

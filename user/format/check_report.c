@@ -100,6 +100,11 @@ void kb_check_report__trend(const struct kb_check_trend_measure *measure,
 		 kb_check_text__percent(measure->threshold, threshold));
 }
 
+int32_t kb_check_report__line(const int32_t line[KB_CHECK_SIDES])
+{
+	return line[KB_CHECK_HEAD] ?: line[KB_CHECK_BASE];
+}
+
 double kb_check_report__count_change(const struct kb_check_count *count)
 {
 	double base = (double)count->value[KB_CHECK_BASE];

@@ -26,6 +26,9 @@ void kb_check_report__measure(const struct kb_check_measure *measure,
 void kb_check_report__trend(const struct kb_check_trend_measure *measure,
 			    char text[KB_CHECK_SENTENCE_MAX]);
 
+/* The line of head, or of base where head does not have it. */
+int32_t kb_check_report__line(const int32_t line[KB_CHECK_SIDES]);
+
 /* Relative; infinite where base has none. */
 double kb_check_report__count_change(const struct kb_check_count *count);
 /* It grew, and its metric is a regression. */

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/read_file.h"
 #include "model/check_history.h"
+#include "model/check_stats.h"
 
 #define JSON_DEPTH  8	  /* ours have 4 */
 #define RUNS_MAX    1000  /* of a metric */
@@ -92,20 +93,6 @@ static int metric_by_name(const char *name)
 
 /* ---------------------------------------------------------------- values */
 
-static int compare_numbers(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Sorts them. */
-static double median(double *values, uint32_t n)
-{
-	qsort(values, n, sizeof(*values), compare_numbers);
-	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 static struct kb_error *get_runs(struct json_object *object, const char *key, double runs[RUNS_MAX],
 				 uint32_t *n)
 {
@@ -140,15 +127,10 @@ static struct kb_error *read_value(struct json_object *object, struct kb_history
 	KB_TRY(get_runs(object, "head", head, &value->n));
 	for (uint32_t i = 0; n_base == value->n && i < n_base; i++)
 		if (base[i] > 0)
-			ratios[n_ratios++] = head[i] / base[i];
+			ratios[n_ratios++] = fmin(head[i] / base[i], NUMBER_MAX);
 	value->ratio_known = n_ratios && n_ratios == n_base;
-	if (value->ratio_known)
-		value->ratio = fmin(median(ratios, n_ratios), NUMBER_MAX);
-	value->base_known = n_base;
-	if (n_base)
-		value->base = median(base, n_base);
-	if (value->n)
-		value->head = median(head, value->n);
+	KB_TRY(kb_stats__median(ratios, n_ratios, &value->ratio));
+	KB_TRY(kb_stats__median(head, value->n, &value->head));
 	return NULL;
 }
 

@@ -11,9 +11,9 @@
 
 /* Runs of one metric, reduced to what is compared: medians, and that of head to base by pairs. */
 struct kb_history_value {
-	bool base_known, ratio_known;
+	bool ratio_known;
 	uint32_t n; /* runs of head; 0: no such metric */
-	double base, head, ratio;
+	double head, ratio;
 };
 
 struct kb_history_function {
