@@ -14,7 +14,7 @@ build_packages=(gcc libc6-dev make pkg-config clang llvm libbpf-dev bpftool libe
 	libncurses-dev libedit-dev libpcre2-dev libprotobuf-c-dev protobuf-c-compiler python3)
 test_packages=(libcmocka-dev libclang-rt-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 	debootstrap debian-archive-keyring runc crun chromium chromium-driver tmux golang-go
-	python3-greenlet jq git linux-perf gdb binutils)
+	python3-greenlet jq git cmark-gfm linux-perf gdb binutils)
 
 case ${1-all} in
 build) wanted=("${build_packages[@]}") ;;

@@ -21,6 +21,7 @@ extern "C" {
  * check; those that come from a target are hostile text.
  */
 struct kb_check;
+struct kb_check_trend;
 
 enum kb_check_side {
 	KB_CHECK_BASE = 0,
@@ -258,10 +259,11 @@ KB_API void kb_check__destroy(struct kb_check *check);
 
 struct kb_check_view_opts {
 	size_t size;
-	unsigned limit;	   /* functions, counts and edges of each list; 0: all */
-	bool color;	   /* text: ANSI colours */
-	bool verbose;	   /* text: every metric and run */
-	const char *title; /* of reports for others; NULL: "keelback check" */
+	unsigned limit;			    /* functions, counts and edges of each list; 0: all */
+	bool color;			    /* text: ANSI colours */
+	bool verbose;			    /* text: every metric and run */
+	const char *title;		    /* of reports for others; NULL: "keelback check" */
+	const struct kb_check_trend *trend; /* keelback/check_history.h; NULL: without */
 };
 
 /* Formats: the first is the default. NULL past the end, or when there is none. */

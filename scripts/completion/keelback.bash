@@ -61,7 +61,8 @@ _keelback() {
 	--base | --head) mapfile -t COMPREPLY < <(compgen -c -- "$current") ;;
 	--threshold) mapfile -t COMPREPLY < <(compgen -W "cpu= calls= allocations= peak= wall= rss=" -- "$current") ;;
 	--confidence | --only | --ignore | --min-pairs | --max-time) ;;
-	--flamegraph) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+	--label | --base-label | --title) ;;
+	--flamegraph | --append | --against-history) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	--policy) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	-o | --output | --command-output) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	--when) mapfile -t COMPREPLY < <(compgen -W "cpu> cpu< gil> gil< threads> threads<" -- "$current") ;;

@@ -14,7 +14,7 @@ from bad_input import BAD_INPUT, SLEEP
 from harness import REPO, once
 from sampling import Sampling
 
-COMMANDS = ["sample", "top", "calls", "memory", "refs", "convert", "diff", "stats", "dump", "census", "faults", "audit", "ps", "doctor"]
+COMMANDS = ["sample", "top", "calls", "memory", "refs", "convert", "diff", "check", "stats", "dump", "census", "faults", "audit", "ps", "doctor"]
 
 BUSY = """
 import sys, time

@@ -169,9 +169,25 @@ def census_seeds():
         yield bytes([minor - 6, 15 if minor >= 8 else 31, 7]) + b"".join(struct.pack("<HQ", *item) for item in items)
 
 
+def check_history_seeds():
+    """Histories of a dozen checks: times that move, exact counts with functions, one base; and what a crash leaves."""
+    facts = {"machine": {"architecture": "x86_64", "cpu": "c", "cpus": 2}, "python": {"base": "3.12.1", "head": "3.12.1"}}
+    functions = [{"name": "f", "file": "a.py", "line": 3, "seconds": 0.5}, {"name": "g", "file": "", "seconds": 1e-3}]
+    counts = [{"metric": "calls", "name": "f", "file": "a.py", "line": 3, "base": 1, "head": 9}]
+    for base in ({}, {"base_label": "v1"}):
+        lines = []
+        for i in range(12):
+            metrics = {"cpu": {"base": [1, 1.01], "head": [1 + i // 8, 1.02 + i / 50]}, "calls": {"base": [7], "head": [7 + i // 6]}}
+            entry = {"keelback_check": 1, "time": 17 * 10**8 + i, "label": f"c{i}", **base, **facts, "metrics": metrics}
+            lines.append(json.dumps({**entry, "functions": functions, "counts": counts}))
+        yield "\n".join(lines).encode()
+        yield "\n".join(lines)[:-40].encode()
+
+
 def main():
     makers = {"linetable": linetable_seeds, "recording": recording_seeds}
     makers.update(pstats=pstats_seeds, unwind=unwind_seeds, remote=remote_seeds, census=census_seeds)
+    makers.update(check_history=check_history_seeds)
     if len(sys.argv) != 3 or sys.argv[1] not in makers:
         sys.exit(__doc__)
     directory = Path(sys.argv[2])

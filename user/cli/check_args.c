@@ -25,6 +25,7 @@ enum {
 	KEY_FLAMEGRAPH,
 	KEY_JSON,
 	KEY_LIMIT,
+	KEY_TITLE,
 };
 
 #define LIMIT_DEFAULT 10
@@ -75,6 +76,7 @@ static const struct argp_option options[] = {
 	  0 },
 	{ "json", KEY_JSON, NULL, 0, "The same as --format json", 0 },
 	{ "flamegraph", KEY_FLAMEGRAPH, "FILE", 0, "A differential flame graph into FILE", 0 },
+	{ "title", KEY_TITLE, "TEXT", 0, "Heading of reports; default: keelback check", 0 },
 	{ "limit", KEY_LIMIT, "N", 0, "At most N rows of each list (default: 10); 0: all", 0 },
 	{},
 };
@@ -299,7 +301,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct kb_check_args *args = state->input;
 
 	if (key == ARGP_KEY_INIT) {
-		state->child_inputs[0] = &args->general;
+		state->child_inputs[0] = &args->history;
+		state->child_inputs[1] = &args->general;
 		return 0;
 	}
 	if (key > 0 && for_commands(key))
@@ -331,6 +334,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_FLAMEGRAPH:
 		return kb_cli__fail(state,
 				    add_output(args, "--flamegraph", "diff-flamegraph", arg));
+	case KEY_TITLE:
+		args->view.title = arg;
+		return 0;
 	case ARGP_KEY_ARG:
 		return kb_cli__fail(state, parse_argument(arg, args, state));
 	default:
@@ -339,6 +345,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_child children[] = {
+	{ &kb_check_history_argp, 0, "History:", 5 },
 	{ &kb_general_argp, 0, "General:", 9 },
 	{},
 };
@@ -354,7 +361,9 @@ static const char doc[] =
 	"  keelback check --base 'python3 old.py' --head 'python3 new.py'\n"
 	"  keelback check --base-dir ../main --head-dir . -- python3 bench.py --size 3\n"
 	"  keelback check --threshold cpu=5%,calls=0 --base ... --head ... -o report.json\n"
-	"  keelback check base.kb head.kb\n\n"
+	"  keelback check base.kb head.kb\n"
+	"  keelback check --base ... --head ... --append h.jsonl --against-history h.jsonl "
+	"--label v1\n\n"
 	"A regression of CPU time is one that chance does not explain (--confidence) and that is "
 	"at "
 	"least as large as the threshold; counts are exact, so there the threshold alone decides. "
@@ -452,9 +461,13 @@ struct kb_error *kb_check_args__complete(struct kb_check_args *args)
 					args->runs ? args->runs : " COMMAND");
 		if (!args->recordings[1])
 			return kb_usage("two recordings are needed, base's and head's");
+	} else if (args->history.against && !args->runs && !args->argv) {
+		args->only_history = true;
 	} else {
 		KB_TRY(complete_commands(args));
 	}
+	if (args->only_history && args->history.append)
+		return kb_usage("--append adds a check: give what is compared, too");
 	for (size_t i = 0; i < args->n_outputs; i++) {
 		to_stdout |= !args->outputs[i].path;
 		if (args->outputs[i].path)
@@ -479,4 +492,5 @@ void kb_check_args__init(struct kb_check_args *args)
 void kb_check_args__free(struct kb_check_args *args)
 {
 	free(args->both);
+	kb_check_history_args__free(&args->history);
 }

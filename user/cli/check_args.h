@@ -2,6 +2,7 @@
 #ifndef KB_CLI_CHECK_ARGS_H
 #define KB_CLI_CHECK_ARGS_H
 
+#include "cli/check_history.h"
 #include "cli/options.h"
 #include "keelback/check.h"
 
@@ -24,6 +25,8 @@ struct kb_check_args {
 	size_t n_outputs;
 	const char *format; /* the last one that was named, or NULL */
 	struct kb_check_view_opts view;
+	struct kb_check_history_args history;
+	bool only_history; /* nothing is compared but what is in it */
 };
 
 void kb_check_args__init(struct kb_check_args *args);

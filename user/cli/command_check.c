@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include "base/error.h"
 #include "cli/check_args.h"
@@ -60,6 +61,19 @@ static struct kb_error *make_check(struct kb_check_args *args, struct kb_check *
 	return err;
 }
 
+/* A history without a check. */
+static struct kb_error *write_trend(const struct kb_format *format,
+				    const struct kb_check_trend *trend,
+				    const struct kb_check_view_opts *view, FILE *stream)
+{
+	if (!strcmp(format->name, "text"))
+		return kb_check_trend__write_text(trend, view->color, stream);
+	if (!strcmp(format->name, "json"))
+		return kb_check_trend__write_json(trend, stream);
+	return kb_usage("--format: %s is for a check, not for a history alone: text or json",
+			format->name);
+}
+
 static struct kb_error *write_report(const struct kb_check_args *args,
 				     const struct kb_check_output *to, const struct kb_check *check)
 {
@@ -69,8 +83,13 @@ static struct kb_error *write_report(const struct kb_check_args *args,
 
 	view.color = kb_use_color(args->general.color, to->path);
 	view.verbose = args->general.verbose > 0;
+	view.trend = args->history.trend;
 	KB_TRY(kb_output__open(to->path, &output));
-	err = kb_check_format__write(to->format, check, &view, kb_output__stream(output));
+	if (check)
+		err = kb_check_format__write(to->format, check, &view, kb_output__stream(output));
+	else
+		err = write_trend(to->format, args->history.trend, &view,
+				  kb_output__stream(output));
 	err = kb_output__commit(output, err);
 	kb_output__destroy(output);
 	return err;
@@ -79,8 +98,8 @@ static struct kb_error *write_report(const struct kb_check_args *args,
 static struct kb_error *report(const struct kb_check_args *args, const struct kb_check *check,
 			       int *status)
 {
-	const struct kb_check_meta *meta = kb_check__meta(check);
-
+	const struct kb_check_meta *meta = check ? kb_check__meta(check) : NULL;
+	const struct kb_check_trend *trend = args->history.trend;
 	struct kb_error *err = NULL, *another;
 
 	/* One that cannot be written does not cost the others. */
@@ -91,22 +110,27 @@ static struct kb_error *report(const struct kb_check_args *args, const struct kb
 		else
 			err = another;
 	}
-	if (meta->verdict == KB_CHECK_REGRESSION)
+	if ((meta && meta->verdict == KB_CHECK_REGRESSION) ||
+	    (trend && kb_check_trend__verdict(trend) == KB_CHECK_REGRESSION))
 		*status = KB_STATUS_REGRESSION;
-	else if (meta->interrupted)
+	else if (meta && meta->interrupted)
 		*status = KB_STATUS_FAILED;
 	return err;
 }
 
 static struct kb_error *run(struct kb_check_args *args, int *status)
 {
-	struct kb_check *check;
+	struct kb_check *check = NULL;
 	struct kb_error *err;
 
 	KB_TRY(kb_check_args__complete(args));
+	KB_TRY(kb_check_history_args__open(&args->history, args->general.quiet));
 	kb_report__start(&args->general);
-	KB_TRY(make_check(args, &check));
-	err = report(args, check, status);
+	if (!args->only_history)
+		KB_TRY(make_check(args, &check));
+	err = kb_check_history_args__add(&args->history, check, &args->opts.rules,
+					 args->general.quiet);
+	err = err ? err : report(args, check, status);
 	kb_check__destroy(check);
 	return err;
 }

@@ -14,6 +14,11 @@ static const struct row {
 	{ { "json", "everything, as one JSON object", ".json", false }, kb_check_json__write },
 	{ { "diff-flamegraph", "flame graph of what changed, one HTML file", ".html", false, true },
 	  kb_check_flamegraph__write },
+	{ { "markdown", "comment on a pull request", ".md", false }, kb_check_markdown__write },
+	{ { "junit", "test cases for Jenkins, GitLab and others", ".xml", false },
+	  kb_check_junit__write },
+	{ { "github", "annotations that GitHub shows beside the lines", "", false },
+	  kb_check_annotations__write },
 };
 
 #define TABLE_ROWS (sizeof(table) / sizeof(table[0]))

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * {"version": 1, "verdict": …, "meta": {…}, "measures": [MEASURE…], "functions": [FUNCTION…],
- * "counts": [COUNT…], "edges": [COUNT…], "notes": [TEXT…]}. Members are only ever added; version
+ * "counts": [COUNT…], "edges": [COUNT…], "notes": [TEXT…], "trend": {…}}, the last one only where
+ * there is a history. Members are only ever added; version
  * changes when one is taken away or means something else. Changes are relative; what is infinite is
  * null.
  */
 #include <inttypes.h>
 #include <math.h>
 #include "base/json_out.h"
+#include "format/check_trend.h"
 #include "format/check_writers.h"
 
 #define SCHEMA_VERSION 1
@@ -186,6 +188,8 @@ struct kb_error *kb_check_json__write(const struct kb_check *check,
 	for (uint32_t i = 0; i < kb_check__n_notes(check); i++)
 		kb_json_out__text(&out, NULL, kb_check__note(check, i));
 	kb_json_out__close(&out, ']');
+	if (opts->trend)
+		kb_check_trend__put(&out, "trend", opts->trend);
 	kb_json_out__close(&out, '}');
 	kb_json_out__line(&out);
 	return NULL;

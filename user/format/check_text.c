@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/text.h"
 #include "format/check_writers.h"
+#include "keelback/check_history.h"
 
 struct report {
 	const struct kb_check *check;
@@ -293,5 +294,8 @@ struct kb_error *kb_check_text__write(const struct kb_check *check,
 	write_edges(&r);
 	write_counts(&r, KB_CHECK_ALLOCATIONS, "Functions that allocate more blocks");
 	write_counts(&r, KB_CHECK_PEAK, "Functions with more bytes at the peak");
-	return NULL;
+	if (!opts->trend)
+		return NULL;
+	putc('\n', stream);
+	return kb_check_trend__write_text(opts->trend, opts->color, stream);
 }

@@ -12,6 +12,9 @@ typedef struct kb_error *kb_check_writer(const struct kb_check *check,
 kb_check_writer kb_check_text__write;
 kb_check_writer kb_check_json__write;
 kb_check_writer kb_check_flamegraph__write;
+kb_check_writer kb_check_markdown__write;
+kb_check_writer kb_check_junit__write;
+kb_check_writer kb_check_annotations__write;
 
 /* Values for people, into text: "0.512 s", "14.2 MB", "120000"; "+5.4%", "new" for infinite ones.
  */

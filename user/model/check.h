@@ -130,6 +130,9 @@ void kb_check__forget_counts(struct kb_check *check, enum kb_check_metric metric
 /* Compares; the meta data are complete. */
 struct kb_error *kb_check__finish(struct kb_check *check);
 
+/* A file as seen from a side's own directory, which may end in a slash. */
+const char *kb_check__below(const char *dir, const char *file);
+
 /* ---- between the files of the model */
 
 /* The id of a function, KB_ID_NONE: a limit was reached. */

@@ -12,8 +12,7 @@
 #include "base/error.h"
 #include "model/check.h"
 
-/* The file as seen from the side's own directory, which may end in a slash. */
-static const char *below(const char *dir, const char *file)
+const char *kb_check__below(const char *dir, const char *file)
 {
 	size_t length = strlen(dir);
 
@@ -32,7 +31,7 @@ uint32_t kb_check__name(struct kb_check *check, enum kb_check_side side, enum kb
 	uint32_t id;
 
 	name = kb_check__text(check, name);
-	file = kb_check__text(check, below(check->meta.dir[side], file));
+	file = kb_check__text(check, kb_check__below(check->meta.dir[side], file));
 	a = (uintptr_t)name;
 	b = (uint64_t)(uintptr_t)file << 2 | kind;
 	id = kb_id_map__get(&check->name_map, a, b);
