@@ -13,12 +13,13 @@ from harness import clean_environment, per_python
 from test_calls import FIXED, attach, finish, go_on
 
 # Modules of CPython's test package whose calls are the same in each run. Left out are those in which they are not:
-# threads, clocks, names of temporary files and addresses (test_queue, test_list, test_functools, test_enum,
-# test_struct, test_csv, test_difflib, test_string); those that fill memory until it is exhausted, which cProfile
-# does not survive (test_dict, test_str, test_bytes); and those that set a profiler, a trace function or a tool of
-# sys.monitoring themselves (test_cprofile, test_monitoring, test_sys_setprofile, test_sys_settrace, test_bdb, test_pdb).
+# threads, processes, clocks, names of temporary files and addresses (test_queue, test_re, test_list, test_functools,
+# test_enum, test_struct, test_csv, test_difflib, test_string); those that fill memory until it is exhausted, which
+# cProfile does not survive (test_dict, test_str, test_bytes); what takes long (test_int); and those that set a profiler,
+# a trace function or a tool of sys.monitoring themselves (test_cprofile, test_monitoring, test_sys_setprofile,
+# test_sys_settrace, test_bdb, test_pdb).
 MODULES = """abc binascii bisect bool complex configparser contextlib copy float fractions generators grammar graphlib
-heapq html int ipaddress iter numeric_tower operator range re shlex slice string_literals syntax textwrap tuple typing
+heapq html ipaddress iter numeric_tower operator range shlex slice string_literals syntax textwrap tuple typing
 urlparse""".split()
 TESTS_MIN = 1000
 DIFFERENCE_MAX = 1e-5  # of all calls: 0.001 %

@@ -338,8 +338,10 @@ import os, time
 time.sleep(5)
 for child in range(6):
     if not os.fork():
+        spaces = []  # so that no code object is where another one was
         for i in range(200):
             space = {}
+            spaces.append(space)
             exec("def f_%d_%d(n): return f_%d_%d(n - 1) if n else abs(n)" % ((child, i) * 2), space)
             space["f_%d_%d" % (child, i)](4)
         os._exit(0)
