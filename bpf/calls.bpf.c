@@ -333,6 +333,10 @@ int on_call(struct pt_regs *ctx)
 	struct kb_call_thread *t;
 	struct kb_layout *layout;
 
+	if (KB_POINT_OF(cookie) == KB_POINT_CODE_FREED) {
+		__sync_fetch_and_add(&call_control.n_freed, 1);
+		return 0;
+	}
 	if (call_control.closed || (config.tid && (kb_u32)bpf_get_current_pid_tgid() != config.tid))
 		return 0;
 	t = bpf_task_storage_get(&call_threads, bpf_get_current_task_btf(), NULL, 0);
