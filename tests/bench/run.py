@@ -53,7 +53,7 @@ FULL = {
     "memory_pairs": 5,
     "call_rounds": 12,
     "duty_rounds": 8,
-    "duty_seconds": 5,
+    "duty_seconds": 3,
     "function_rounds": 12,
     "audit_rounds": 9,
     "audit_events": 20000,
