@@ -76,7 +76,7 @@ __noinline int kb_call__read_frame(struct kb_call_thread *t, const struct kb_lay
 }
 
 /* What tells the code object at hand from others, from the object itself. */
-static __noinline kb_u64 read_identity(struct kb_call_thread *t)
+static __always_inline kb_u64 read_identity(struct kb_call_thread *t)
 {
 	kb_u64 hash, size = t->image.identity_bytes;
 
