@@ -112,7 +112,7 @@ EXAMPLE_BIN := $(patsubst examples/%.c,$(B)/examples/%,$(sort $(wildcard example
 # ---------------------------------------------------------------- targets
 
 .PHONY: all help deps check check-static check-unit check-functional check-sanitize check-arm64 \
-	bench demo install clean fuzz build
+	bench soak demo install clean fuzz build
 
 all: deps-quick build ## Build (installs missing build dependencies when run as root)
 build: $(B)/keelback $(B)/libkeelback.so $(B)/keelback.pc

@@ -114,6 +114,15 @@ struct kb_call_recent {
 #define KB_CALL_RECENT_BITS 6
 #define KB_CALL_RECENT	    (1 << KB_CALL_RECENT_BITS)
 
+/* A code object that was read and has not been freed since. */
+struct kb_call_known {
+	kb_u64 code, identity;
+	kb_u32 proc, epoch, n_freed; /* of when it was read */
+	kb_u32 reserved;
+};
+#define KB_CALL_KNOWN_BITS 6
+#define KB_CALL_KNOWN	   (1 << KB_CALL_KNOWN_BITS)
+
 /* Only when C functions are counted: calls_c.bpf.c. */
 struct kb_call_c {
 	kb_u64 method;	 /* PyMethodDef of the function at hand; 0: that is Python's */
@@ -153,6 +162,7 @@ struct kb_call_thread {
 	/* The edges taken last, each in one place: most calls are by an edge that was there before.
 	 */
 	struct kb_call_recent recent[KB_CALL_RECENT];
+	struct kb_call_known known[KB_CALL_KNOWN]; /* likewise */
 	kb_u8 head[KB_FRAME_SPAN];
 	kb_u8 object[KB_IDENTITY_MAX];
 	kb_u32 chunks[KB_CALL_THREAD_CHUNKS];

@@ -75,17 +75,11 @@ __noinline int kb_call__read_frame(struct kb_call_thread *t, const struct kb_lay
 	return 1;
 }
 
-__noinline int kb_call__read_code(struct kb_call_thread *t)
+/* What tells the code object at hand from others, from the object itself. */
+static __always_inline kb_u64 read_identity(struct kb_call_thread *t)
 {
-	kb_u64 hash, size;
+	kb_u64 hash, size = t->image.identity_bytes;
 
-	if (!t)
-		return 0;
-	if (kb_call__with_c() && t->c.method) {
-		t->identity = (t->c.method ^ t->proc ^ IDENTITY_C) * HASH_FACTOR;
-		return 1;
-	}
-	size = t->image.identity_bytes;
 	KB_OPAQUE(size);
 	if (!size || size > KB_IDENTITY_MAX ||
 	    kb_read_user(t->object, size, t->code + t->image.identity))
@@ -98,8 +92,42 @@ __noinline int kb_call__read_code(struct kb_call_thread *t)
 			hash ^= hash >> 29;
 		}
 	}
-	t->identity = hash;
-	return 1;
+	return hash ? hash : 1;
+}
+
+/*
+ * A read of the program's memory takes as long as all the rest of this. So where it is seen when
+ * code objects are freed, an address stands for the same one until any is.
+ */
+__noinline int kb_call__read_code(struct kb_call_thread *t)
+{
+	struct kb_call_known *known;
+	kb_u32 n_freed, epoch;
+	kb_u64 place;
+
+	if (!t)
+		return 0;
+	if (kb_call__with_c() && t->c.method) {
+		t->identity = (t->c.method ^ t->proc ^ IDENTITY_C) * HASH_FACTOR;
+		return 1;
+	}
+	n_freed = call_control.n_freed;
+	epoch = call_control.epoch;
+	place = t->code * HASH_FACTOR >> (64 - KB_CALL_KNOWN_BITS);
+	KB_OPAQUE(place);
+	known = &t->known[place & (KB_CALL_KNOWN - 1)];
+	if (known->code == t->code && known->n_freed == n_freed && known->epoch == epoch &&
+	    known->proc == t->proc && t->image.sees_freed) {
+		t->identity = known->identity;
+		return 1;
+	}
+	t->identity = read_identity(t);
+	known->code = t->identity ? t->code : 0;
+	known->identity = t->identity;
+	known->proc = t->proc;
+	known->epoch = epoch;
+	known->n_freed = n_freed;
+	return t->identity != 0;
 }
 
 /* ---------------------------------------------------------------- functions and edges */

@@ -67,10 +67,13 @@ build/arm64/%.o: %.c | $(BPF_PROGRAMS:%=build/arm64/gen/%.skel.h) $(EMBED_HDR) $
 	$(Q)$(CROSS)gcc -D_GNU_SOURCE -DKB_VERSION='"$(VERSION)"' -I. -Iinclude -Iuser -Ibuild/arm64/gen -Ibuild/arm64 -I$(B)/gen \
 		-idirafter /usr/include -std=gnu11 $(OPT) $(WARN) -c $< -o $@
 
-bench: build $(BENCH_BIN) ## Benchmarks beside profiling.sampling and austin; writes docs/BENCHMARKS.md (as root, some minutes)
+bench: build $(BENCH_BIN) ## Benchmarks beside profiling.sampling and austin; writes docs/BENCHMARKS.md (as root; QUICK=1, ONLY="calls audit")
 	$(Q)scripts/deps.sh all
 	$(Q)scripts/python-matrix.sh make
-	$(Q)$(PYTHON) -B tests/bench/run.py --build $(B)
+	$(Q)$(PYTHON) -B tests/bench/run.py --build $(B) $(if $(QUICK),--quick) $(ONLY)
+
+soak: build ## keelback faults and audit for SOAK_MINUTES (10) at load: constant memory, all accounted for (as root)
+	$(Q)$(PYTHON) -B tests/bench/soak.py --keelback $(B)/keelback --minutes $(or $(SOAK_MINUTES),10)
 
 demo: ## Dependencies, build, and a profile of a real program (as root)
 	$(Q)scripts/deps.sh build

@@ -17,10 +17,11 @@ enum kb_call_point {
 	KB_POINT_LEAVE = 4,   /* the current frame ends */
 	KB_POINT_LEAVE_1 = 5, /* the frame that is the first argument ends */
 	KB_POINT_LEAVE_2 = 6, /* likewise the second */
-	KB_POINT_LEAVE_TOP = 7, /* the call that began last ends */
-	KB_POINT_YIELD = 8,	/* the current frame is suspended */
-	KB_POINT_RAISE = 9,	/* 3.11+: an exception passes through the current frame */
-	KB_POINT_C = 10,	/* the current frame calls something that may be C */
+	KB_POINT_LEAVE_TOP = 7,	  /* the call that began last ends */
+	KB_POINT_YIELD = 8,	  /* the current frame is suspended */
+	KB_POINT_RAISE = 9,	  /* 3.11+: an exception passes through the current frame */
+	KB_POINT_C = 10,	  /* the current frame calls something that may be C */
+	KB_POINT_CODE_FREED = 11, /* a code object is freed */
 };
 /* The second byte tells probes with the same meaning apart; the third is enum kb_call_shape. */
 #define KB_POINT_COOKIE(point, variant, shape)                                                     \
@@ -63,7 +64,7 @@ struct kb_call_image {
 	kb_u8 oparg_base;    /* … 1 + DWARF's number of the register that has it; 0: not known */
 	kb_u8 stack_pointer; /* likewise the loop's, … */
 	kb_u8 instr;	     /* … and the address of the instruction */
-	kb_u8 unused;
+	kb_u8 sees_freed;    /* there is a probe for KB_POINT_CODE_FREED */
 	/* Only when C functions are counted. Types as linked, 0: the version has none, or does not
 	 * count it. */
 	kb_u64 function_type; /* PyCFunction_Type */
@@ -136,8 +137,8 @@ struct kb_call_control {
 	kb_u32 n_levels;
 	kb_u32 n_chunks;
 	kb_u32 n_slots;
-	kb_u32 closed; /* no window is open: attaching and detaching take their time */
-	kb_u32 reserved;
+	kb_u32 closed;	/* no window is open: attaching and detaching take their time */
+	kb_u32 n_freed; /* code objects, in all processes: what is known of one holds until then */
 	kb_u64 trap_ns; /* measured: what a probe costs beside its program */
 };
 KB_ASSERT_SIZE(struct kb_call_control, 40);

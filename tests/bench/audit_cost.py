@@ -1,22 +1,17 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What an audit event costs a program that is observed, beside hooks in C and in Python.
-
-usage: tests/bench/audit_cost.py [--keelback PATH] [--python PATH ...] [--rounds N] [--events N]
-                                                                            (as root; docs/OVERHEAD.md)
 
 Programs that raise the same event in a loop, one for each way of observing, are told to do so by turns, so that
 what the machine does meanwhile meets all of them. Needs a C compiler for the hook in C.
 """
 
-import argparse
-import signal
-import statistics
 import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
+
+import bench_stats
+from costs import Observer, Program
+
+PYTHONS = ("pyenv-3.8", "debian-3.11", "pyenv-3.13", "sid-3.14")
 
 HOOK = """
 #include <stdint.h>
@@ -26,7 +21,7 @@ int hook(const char *event, void *args, void *data) { n++; return 0; }
 
 TARGET = """
 import sys, time
-kind, library, events = sys.argv[1], sys.argv[2], int(sys.argv[3])
+kind, library = sys.argv[1], sys.argv[2]
 if kind == "C hook":
     import ctypes
     ctypes.pythonapi.PySys_AddAuditHook(ctypes.CDLL(library).hook, None)
@@ -49,85 +44,63 @@ def loop(n, audit=sys.audit, clock=time.perf_counter_ns):
     return (clock() - start) / n
 print("ready", flush=True)
 for line in sys.stdin:
-    print(loop(events), flush=True)
+    print(loop(int(line)), flush=True)
 """
 
 # Name, and the options of keelback that observes it.
-WAYS = [
-    ("nobody", None),
-    ("C hook", None),
-    ("Python hook", None),
-    ("Python hook, JSON", None),
-    ("keelback, another event", ["-e", "other.event", "-o", "/dev/null"]),
-    ("keelback --summary", ["-e", "bench.event", "--summary", "-o", "/dev/null"]),
-    ("keelback, text", ["-e", "bench.event", "-o", "/dev/null"]),
-    ("keelback --stack", ["-e", "bench.event", "--stack", "-o", "/dev/null"]),
-]
+WAYS = {
+    "nobody": None,
+    "C hook": None,
+    "Python hook": None,
+    "Python hook, JSON": None,
+    "keelback, another event": ["-e", "other.event"],
+    "keelback `--summary`": ["-e", "bench.event", "--summary"],
+    "keelback, text": ["-e", "bench.event"],
+    "keelback `--stack`": ["-e", "bench.event", "--stack"],
+}
+SETTLE = 0.3  # seconds: what keelback has yet to write is not the next one's
 
 
-class Program:
-    """One of the programs, and the keelback that observes it."""
-
-    def __init__(self, python, keelback, way, options, library, events):
-        self.way, self.times, self.observer = way, [], None
-        command = [python, "-c", TARGET, way, library, str(events)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.process.stdout.readline()
-        if options:
-            command = [keelback, "audit", "-v", "-p", str(self.process.pid), *options]
-            self.observer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-            while "audit events of" not in self.observer.stderr.readline():
-                if self.observer.poll() is not None:
-                    sys.exit("audit_cost: keelback does not start")
-
-    def round(self):
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        self.times.append(float(self.process.stdout.readline()))
-        if self.observer:
-            time.sleep(0.3)  # what it has yet to write is not the next one's
-
-    def end(self):
-        """The last line of keelback, its ledger."""
-        said = ""
-        if self.observer:
-            self.observer.send_signal(signal.SIGINT)
-            said = self.observer.communicate()[1].strip().splitlines()[-1]
-        self.process.kill()
-        self.process.wait()
-        return said
-
-
-def measure(args, python, library):
-    programs = [Program(python, args.keelback, way, options, library, args.events) for way, options in WAYS]
+def measure(bench, python, library, rounds, events):
+    """{way: (ns for an event, keelback's ledger)}"""
+    programs, observers = {}, {}
     try:
-        for _ in range(args.rounds):
-            for program in programs:
-                program.round()
+        for way, options in WAYS.items():
+            programs[way] = Program(bench, python, TARGET, way, library)
+            if options:
+                observers[way] = Observer(bench, "audit", "-v", "-p", programs[way].pid, *options, "-o", "/dev/null")
+        times = {way: [] for way in WAYS}
+        for _ in range(rounds):
+            for way, program in programs.items():
+                times[way].append(program.work(str(events)))
+                if way in observers:
+                    time.sleep(SETTLE)
+        said = {way: observer.end() for way, observer in observers.items()}
     finally:
-        said = [program.end() for program in programs]
-    version = subprocess.run([python, "-V"], stdout=subprocess.PIPE, text=True).stdout.strip()
-    print(f"{version} ({python}), {args.events} events, median of {args.rounds} rounds")
-    hook = statistics.median(programs[2].times)
-    for program, line in zip(programs, said):
-        ns = statistics.median(program.times)
-        print(f"  {program.way:26} {ns:8.0f} ns  {ns / hook:5.2f} of a Python hook  {line.removeprefix('keelback: ')}")
+        for program in programs.values():
+            program.end()
+    return {way: (bench_stats.median_interval(values), said.get(way, "")) for way, values in times.items()}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keelback", default=str(Path(__file__).parents[2] / "build/keelback"))
-    parser.add_argument("--python", action="append", help="may be given more than once; default: this one")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--events", type=int, default=20000)
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="kb-bench-") as directory:
-        source, library = Path(directory, "hook.c"), Path(directory, "hook.so")
-        source.write_text(HOOK)
-        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
-        for python in args.python or [sys.executable]:
-            measure(args, python, str(library))
+def run(bench, setup, say):
+    source, library = bench.tmp / "hook.c", bench.tmp / "hook.so"
+    source.write_text(HOOK)
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
+    found = {}
+    for id in PYTHONS:
+        # The root of another distribution may have an older C library: a counter needs none.
+        found[id] = measure(bench, bench.pythons[id], library, setup["audit_rounds"], setup["audit_events"])
+        for way, (ns, said) in found[id].items():
+            say(f"audit, {id}, {way}: {ns.mean:.0f} ns [{ns.low:.0f}, {ns.high:.0f}] {said}")
+    return found
 
 
-if __name__ == "__main__":
-    main()
+def text(results, goals, table, interval):
+    rows = []
+    for way in WAYS:
+        values = [results[id][way][0] for id in results]
+        rows.append((way, *(f"{ns.mean:.0f} [{ns.low:.0f}, {ns.high:.0f}]" for ns in values)))
+    return (
+        "## Audit events\n\nns for one event with an int, a str and None, whoever looks; programs by turns, medians and their 95 % intervals."
+        " keelback is on another CPU.\n\n" + table(("", *results), rows)
+    )

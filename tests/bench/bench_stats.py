@@ -44,6 +44,21 @@ def mean_interval(values, level=0.95, inflate=1.0):
     return Interval(mean, mean - margin, mean + margin, n)
 
 
+def median_interval(values, level=0.95):
+    """Median and its confidence interval, from the order of the values alone: `mean` is the median."""
+    n, values = len(values), sorted(values)
+    if n < 6:
+        raise ValueError(f"{n} values are too few for an interval")
+    # The median lies between the values at k and n - 1 - k unless k or fewer are on one side of it.
+    k, missed = 0, 2 / 2**n
+    while k < (n - 1) // 2:
+        missed += 2 * math.comb(n, k + 1) / 2**n
+        if missed > 1 - level:
+            break
+        k += 1
+    return Interval(statistics.median(values), values[k], values[n - 1 - k], n)
+
+
 def progress_at(times, when):
     """How many pieces of work were done at a time, by the (sorted) times at which each was, with fractions."""
     index = bisect.bisect_right(times, when)

@@ -1,25 +1,16 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What `keelback calls --function` costs: each call of the chosen function, and everything else.
 
-usage: tests/bench/breakpoint_cost.py [--keelback PATH] [--python PATH] [--rounds N]      (as root; docs/OVERHEAD.md)
-
-A program times rounds of calls of two functions, on its own processor clock. While one of them is watched, its rounds say what a hit costs, and
-those of the other one whether anything else becomes slower. Rounds with and without alternate, so that what else the
-machine does falls on both; shown are medians, and for what is not hit the quartiles of the ratio of neighbours.
+A program times calls of two functions on its own processor clock. While one of them is watched, its rounds say what a
+hit costs, and those of the other one whether anything else becomes slower.
 """
 
-import argparse
 import json
-import os
-import signal
-import statistics
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[2]
+import costs
+from costs import Observer, Program
+
+PYTHONS = ("debian-3.11", "sid-3.14")
 CALLS = {"hit": 2000, "other": 1000000}
 
 TARGET = """
@@ -32,73 +23,59 @@ def other(n):
     return n
 
 def rounds(function, n):
-    clock = time.process_time
+    clock = time.process_time_ns
     began = clock()
     for i in range(n):
         function(i)
-    return (clock() - began) / n * 1e9
+    return (clock() - began) / n
 
 print("ready", flush=True)
 for line in sys.stdin:
-    name, n = line.split()
-    print(rounds(globals()[name], int(n)), flush=True)
+    print(eval(line), flush=True)
 """
 
 
-def start_counter(keelback, pid, output):
-    """keelback, once it watches."""
-    counter = subprocess.Popen([keelback, "calls", "-v", "-p", str(pid), "--function", "__main__:hit", "-f", "json", "-o", output],
-                               stderr=subprocess.PIPE, text=True)
-    for line in counter.stderr:
-        if "counting" in line:
-            return counter
-    sys.exit(f"breakpoint_cost: keelback ended with status {counter.wait()}")
+def measure(bench, python, rounds):
+    """{what: [(ns a call while it is watched, without)]}"""
+    program, output = Program(bench, python, TARGET), bench.tmp / "functions.json"
+    work = {name: f"rounds({name}, {n})" for name, n in CALLS.items()}
+
+    def watched(name, *options):
+        observer = Observer(bench, "calls", "-v", "-p", program.pid, "--function", "__main__:hit", *options, "-o", output)
+        ns = program.work(work[name])
+        observer.end()
+        counted = json.loads(output.read_text())["functions"][0]["ncalls"]
+        if counted != (CALLS["hit"] if name == "hit" else 0):
+            raise RuntimeError(f"{counted} calls counted of {name}")
+        return ns
+
+    try:
+        hit = {"a call of it": lambda: watched("hit"), "the same with `--time none`": lambda: watched("hit", "--time", "none")}
+        found = costs.by_turns(rounds, lambda: program.work(work["hit"]), hit)
+        other = {"a call of another function": lambda: watched("other")}
+        return {**found, **costs.by_turns(rounds, lambda: program.work(work["other"]), other)}
+    finally:
+        program.end()
 
 
-def measure(target, name):
-    """ns per call in one round."""
-    target.stdin.write(f"{name} {CALLS[name]}\n")
-    target.stdin.flush()
-    return float(target.stdout.readline())
+def run(bench, setup, say):
+    found = {}
+    for id in PYTHONS:
+        pairs = measure(bench, bench.pythons[id], setup["function_rounds"])
+        for what, values in pairs.items():
+            found[id, what] = costs.added(values), costs.slower(values)
+            say(f"functions, {id}, {what}: {found[id, what][0]} ns longer")
+    return found
 
 
-def compare(args, target, output):
-    """{(function, watched): [ns per call]}"""
-    times = {(name, watched): [] for name in CALLS for watched in (False, True)}
-    for _ in range(args.rounds):
-        for watched in (False, True):
-            counter = start_counter(args.keelback, target.pid, output) if watched else None
-            for name in CALLS:
-                times[name, watched].append(measure(target, name))
-            if counter:
-                counter.send_signal(signal.SIGINT)
-                counter.communicate()
-                found = json.loads(Path(output).read_text())["functions"][0]["ncalls"]
-                assert found == CALLS["hit"], found
-    return times
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keelback", default=REPO / "build" / "keelback")
-    parser.add_argument("--python", default="/usr/bin/python3")
-    parser.add_argument("--rounds", type=int, default=15)
-    args = parser.parse_args()
-    if os.geteuid():
-        sys.exit("breakpoint_cost: needs root")
-    with tempfile.TemporaryDirectory() as directory:
-        script = Path(directory, "target.py")
-        script.write_text(TARGET)
-        with subprocess.Popen([args.python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as target:
-            target.stdout.readline()
-            times = compare(args, target, Path(directory, "counts.json"))
-            target.stdin.close()
-    for name in CALLS:
-        without, watched = (statistics.median(times[name, key]) for key in (False, True))
-        print(f"{name}: {without:.1f} ns a call, {watched:.1f} while `hit` is watched")
-    ratios = sorted(b / a for a, b in zip(times["other", False], times["other", True]))
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    print(f"other: slower by {100 * (middle - 1):+.2f} % (quartiles {100 * (low - 1):+.2f} to {100 * (high - 1):+.2f} %)")
-
-
-main()
+def text(results, goals, table, interval):
+    rows = []
+    for (id, what), (ns, percent) in results.items():
+        rows.append((id, what, interval(ns), interval(percent) if percent.mean < 100 else "–"))
+        if "another" in what:
+            goals.add(f"slowdown of other functions on {id}", "interval has 0, or lies below", interval(percent, " %"), percent.low <= 0)
+    return (
+        "## Chosen functions\n\nWhat `keelback calls --function` adds to calls of a function that does nothing, in processor time;"
+        " by turns without and with it, medians and their 95 % intervals.\n\n"
+        + table(("interpreter", "", "longer by, ns", "slower by, %"), rows)
+    )

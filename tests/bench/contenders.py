@@ -36,6 +36,7 @@ class Bench:
     """One run of the benchmarks: where things are, and what has been started and must end."""
 
     def __init__(self, build, tmp):
+        self.keelback = Path(build).resolve() / "keelback"
         self.driver = Path(build).resolve() / "tests" / "bench" / "toggle_sampler"
         self.tmp = Path(tmp)
         self.pythons = {python.id: python for python in load_matrix()}

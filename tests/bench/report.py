@@ -3,20 +3,28 @@
 
 import math
 
+import audit_cost
+import breakpoint_cost
+import calls_cost
+import census_cost
 import kernel_side
 import memory_cost
 import native
 from contenders import NEW, OLD, Austin, Empty, Keelback, Sampling
 
-PARTS = ("bpf", "slowdown", "goals", "accuracy", "native", "system", "memory")
+SAMPLING = ("bpf", "slowdown", "goals", "accuracy", "native", "system", "memory")
+# Capabilities with a section each, which is written whenever it is measured.
+COSTS = {"calls": calls_cost, "functions": breakpoint_cost, "audit": audit_cost, "census": census_cost}
+PARTS = (*SAMPLING, *COSTS)
 
 BEGIN = "<!-- begin: written by make bench -->"
 END = "<!-- end: written by make bench -->"
 HEAD = f"""# Benchmarks
 
-Everything between the marks below is written by `make bench` (as root, about 25 minutes, on a machine that is
-otherwise idle). `tests/bench/run.py --quick` is a short version of it, which writes to `build/bench` instead.
-How it measures is said beside each table; the harness is `tests/bench`.
+Everything between marks is written by `make bench` (as root, about 35 minutes, on a machine that is
+otherwise idle). `make bench QUICK=1` is a short version of it, which writes to `build/bench` instead; `make bench
+ONLY=calls` measures one part, or several (`ONLY="calls audit"`), and writes nothing else: `tests/bench/run.py --help` has
+their names. How it measures is said beside each table; the harness is `tests/bench`.
 
 {BEGIN}
 {END}
@@ -342,13 +350,32 @@ def tables(facts, results):
     return "\n".join(["## This run\n", setting, goals.text(), *(s.rstrip() + "\n" for s in sections if s)])
 
 
-def write(path, text):
-    """Puts the text between the marks of the file, which is made if there is none."""
+def cost_section(name, facts, results):
+    """The section of one capability, with goals of its own and what it was measured on."""
+    goals = Goals()
+    text = COSTS[name].text(results[name], goals, table, interval).rstrip()
+    where = f"{facts['date']}, {facts['run']} run of revision {facts['keelback']}, kernel {facts['kernel']}, load before {facts['load before']}."
+    missed = [row for row in goals.rows if row[3] != "reached"]
+    reached = f"{len(missed)} of {len(goals.rows)} goals were not reached." if missed else ""
+    rows = "\n" + table(("goal", "should be", "is", ""), goals.rows) if goals.rows else ""
+    return f"{text}\n\n{where} {reached}".rstrip() + "\n" + rows
+
+
+def marks(name=None):
+    """What the text of a cost section, or of sampling, stands between."""
+    return (BEGIN, END) if not name else tuple(f"<!-- {edge}: written by make bench ONLY={name} -->" for edge in ("begin", "end"))
+
+
+def write(path, text, name=None):
+    """Puts the text between its marks in the file, which is made if there is none; new marks come last."""
+    begin, end = marks(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     old = path.read_text() if path.exists() else HEAD
-    before, _, rest = old.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+    if begin not in old:
+        old += f"\n{begin}\n{end}\n"
+    before, _, rest = old.partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
 
 
 def as_json(facts, results):
@@ -365,6 +392,8 @@ def as_json(facts, results):
             out[name] = value["rows"]
         elif name == "bpf":
             out[name] = {f"{id} {frames}": ns for (id, frames), ns in value.items()}
+        elif name in COSTS:
+            out[name] = repr(value)
         else:
             out[name] = value
     return out

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Measures keelback beside profiling.sampling and austin, and writes docs/BENCHMARKS.md.
 
-Needs root, two CPUs and a machine that is otherwise idle. --quick (2 minutes) is for trying a change out and
-writes its tables to the build directory only; the whole takes about 25 minutes.
+Needs root, two CPUs and a machine that is otherwise idle. --quick (4 minutes) is for trying a change out and
+writes its tables to the build directory only; the whole takes about 35 minutes.
 """
 
 import argparse
@@ -51,6 +51,14 @@ FULL = {
     "system_seconds": 30,
     "native_pairs": 60,
     "memory_pairs": 5,
+    "call_rounds": 12,
+    "duty_rounds": 8,
+    "duty_seconds": 3,
+    "function_rounds": 12,
+    "audit_rounds": 9,
+    "audit_events": 20000,
+    "census_rounds": 8,
+    "census_seconds": 2,
 }
 QUICK = {
     "rates": (1000,),
@@ -70,6 +78,14 @@ QUICK = {
     "system_seconds": 5,
     "native_pairs": 10,
     "memory_pairs": 2,
+    "call_rounds": 6,
+    "duty_rounds": 6,
+    "duty_seconds": 2,
+    "function_rounds": 6,
+    "audit_rounds": 6,
+    "audit_events": 5000,
+    "census_rounds": 6,
+    "census_seconds": 1,
 }
 PROCESSES = 50
 
@@ -104,6 +120,9 @@ def measure(bench, setup, parts, say):
         python = bench.pythons["sid-3.14"]
         results["memory"] = memory_cost.measure(python, str(bench.driver.parents[2] / "keelback"), bench.tmp, bench.cpus,
                                                 setup["memory_pairs"], say)
+    for name, cost in report.COSTS.items():
+        if name in parts:
+            results[name] = cost.run(bench, setup, say)
     return results
 
 
@@ -114,6 +133,7 @@ def options():
     parser.add_argument("--output", type=Path, help="default: docs/BENCHMARKS.md, quick: BUILD/bench/quick.md")
     parser.add_argument("--seed", type=int, default=time.time_ns(), help="for the order of runs")
     parser.add_argument("parts", nargs="*", help="bpf slowdown goals accuracy native system memory; default: all")
+    parser.add_argument("parts", nargs="*", help=f"{' '.join(report.PARTS)}; default: all")
     args = parser.parse_args()
     unknown = set(args.parts) - set(report.PARTS)
     if unknown:
@@ -153,9 +173,14 @@ def main():
     facts["took"] = f"{time.monotonic() - began:.0f} s"
     facts["date"] = datetime.date.today().isoformat()
     facts["run"] = "--quick, too short for firm figures" if args.quick else "full"
-    text = report.tables(facts, results)
-    print("\n" + text)
-    report.write(output, text)
+    if results.keys() - report.COSTS:
+        text = report.tables(facts, results)
+        print("\n" + text)
+        report.write(output, text)
+    for name in results.keys() & report.COSTS:
+        text = report.cost_section(name, facts, results)
+        print("\n" + text)
+        report.write(output, text, name)
     (directory / "results.json").write_text(json.dumps(report.as_json(facts, results), indent=1, default=str))
     say(f"written: {output}")
 

@@ -44,6 +44,23 @@ class Quantiles(unittest.TestCase):
         self.assertAlmostEqual(covered / 1000, 0.95, delta=0.025)
 
 
+class Medians(unittest.TestCase):
+    def test_coverage(self):
+        draw = random.Random(7)
+        for n in (6, 9, 20):
+            covered = 0
+            for _ in range(1000):
+                interval = bench_stats.median_interval([draw.expovariate(1) for _ in range(n)])
+                self.assertTrue(interval.low <= interval.mean <= interval.high)
+                covered += interval.low <= math.log(2) <= interval.high
+            self.assertGreater(covered / 1000, 0.93)
+
+    def test_all_values_of_few(self):
+        self.assertEqual(bench_stats.median_interval([3, 1, 2, 6, 5, 4])[:3], (3.5, 1, 6))
+        with self.assertRaises(ValueError):
+            bench_stats.median_interval([1.0] * 5)
+
+
 class Windows(unittest.TestCase):
     ON = [(1.15 + 0.3 * i, 1.30 + 0.3 * i) for i in range(30)]
 

@@ -100,6 +100,28 @@ static void check_places(const struct kb_elf_file *elf, const struct kb_eval_pro
 	}
 }
 
+/* Exits: the function that clears frames, or from 3.12 on RETURN_VALUE and RETURN_CONST, and the
+ * calls of that function elsewhere. Debian's 3.11 clears frames in two places of the loop. */
+static void check_exits(const struct python *python, const struct kb_eval_probes *probes)
+{
+	bool in_loop = has(probes, python->minor, KB_EVAL_EXIT, "RETURN_VALUE");
+
+	if (python->minor < 12 || !in_loop) {
+		assert_int_equal(count(probes, KB_EVAL_EXIT),
+				 python->minor == 11 && !python->pyenv ? 2 : 1);
+		return;
+	}
+	assert_true(count(probes, KB_EVAL_EXIT) >= 3);
+	for (uint32_t i = 0; i < probes->n; i++) {
+		const struct kb_eval_probe *probe = &probes->probes[i];
+
+		if (probe->role != KB_EVAL_EXIT)
+			continue;
+		assert_int_equal(probe->frame == KB_EVAL_FRAME_REGISTER, probe->opcode < 0);
+		assert_int_equal(probe->at.kind == KB_PROBE_CALL, probe->opcode < 0);
+	}
+}
+
 /* The number of points of each role, as CPython's sources have them in this version. */
 static void check_roles(const struct python *python, const struct kb_eval_probes *probes)
 {
@@ -109,8 +131,7 @@ static void check_roles(const struct python *python, const struct kb_eval_probes
 	assert_null(probes->exits_missing);
 	assert_null(probes->c_calls_missing);
 	assert_int_equal(count(probes, KB_EVAL_ENTRY), minor < 11 ? 1 : entries[minor]);
-	/* Debian's 3.11 clears frames in two places of the loop. */
-	assert_int_equal(count(probes, KB_EVAL_EXIT), minor == 11 && !python->pyenv ? 2 : 1);
+	check_exits(python, probes);
 	assert_int_equal(count(probes, KB_EVAL_YIELD), minor < 11 ? 0 : minor == 11 ? 1 : 2);
 	assert_int_equal(count(probes, KB_EVAL_RAISE), minor >= 11);
 	assert_true(count(probes, KB_EVAL_C_CALL) >= (minor < 11 ? 3 : 13));

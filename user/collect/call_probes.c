@@ -21,8 +21,8 @@ struct file {
 	int fd;
 	uint32_t image;
 	uint32_t n;
-	uint64_t offsets[KB_EVAL_PROBES_MAX];
-	uint64_t cookies[KB_EVAL_PROBES_MAX];
+	uint64_t offsets[1 + KB_EVAL_PROBES_MAX];
+	uint64_t cookies[1 + KB_EVAL_PROBES_MAX];
 };
 
 /* A process that executes the same file again keeps its probes. */
@@ -202,8 +202,26 @@ static struct kb_error *describe_c(const struct kb_elf_file *elf, unsigned minor
 	return NULL;
 }
 
+#define TYPE_DEALLOC 48 /* PyTypeObject.tp_dealloc, 3.6 to 3.15: Include/cpython/object.h */
+
+/* Where code objects are freed: in what their type says. */
+static bool find_freeing(const struct kb_elf_file *elf, const struct kb_image_info *info,
+			 struct kb_probe_address *at)
+{
+	uint64_t function;
+	struct kb_error *err;
+
+	if (!kb_elf_file__read(elf, info->image.code_type + TYPE_DEALLOC, &function, 8))
+		return false;
+	err = kb_probe_address__find(elf, function, 0, 0, at);
+	if (err)
+		kb_debug("freeing of code objects is not seen: %s", kb_error__text(err));
+	kb_error__destroy(err);
+	return !err;
+}
+
 static struct kb_error *describe(struct kb_call_probes *probes, const struct kb_elf_file *elf,
-				 uint32_t image, const struct kb_image_info *info,
+				 const struct file *file, const struct kb_image_info *info,
 				 const struct kb_eval_probes *found)
 {
 	int init_check = kb_opcode__number(info->layout.version_minor, "EXIT_INIT_CHECK");
@@ -226,10 +244,11 @@ static struct kb_error *describe(struct kb_call_probes *probes, const struct kb_
 	}
 	if (init_check > 0)
 		call.init_check = init_check;
+	call.sees_freed = file->cookies[0] == KB_POINT_CODE_FREED;
 	set_thrown((uint64_t *)call.thrown, layout->version_minor);
 	if (probes->opts.builtins)
 		KB_TRY(describe_c(elf, layout->version_minor, found, &call));
-	return kb_call_programs__add_image(probes->calls, image, &call);
+	return kb_call_programs__add_image(probes->calls, file->image, &call);
 }
 
 /* Why counts would not be exact; NULL: they are. */
@@ -267,10 +286,19 @@ static struct kb_error *set_aside(struct kb_call_probes *probes, uint32_t image,
 	return NULL;
 }
 
+static struct kb_error *add_point(struct kb_call_probes *probes, struct file *file, uint64_t cookie,
+				  const struct kb_probe_address *at)
+{
+	file->cookies[file->n] = cookie;
+	file->offsets[file->n++] = at->offset;
+	return set_aside(probes, file->image, at);
+}
+
 static struct kb_error *find_in(struct kb_call_probes *probes, const struct kb_elf_file *elf,
 				const struct kb_image_info *info, struct file *file)
 {
 	struct kb_eval_probes found;
+	struct kb_probe_address freeing;
 	uint32_t n_entries = 0, n_c_calls = 0;
 	const char *reason;
 
@@ -278,6 +306,9 @@ static struct kb_error *find_in(struct kb_call_probes *probes, const struct kb_e
 	reason = doubt(probes, info, &found);
 	if (reason)
 		return kb_unsupported("calls cannot be counted: %s", reason);
+	/* The first to be attached: when calls are seen, so is that. */
+	if (find_freeing(elf, info, &freeing))
+		KB_TRY(add_point(probes, file, KB_POINT_CODE_FREED, &freeing));
 	for (uint32_t i = 0; i < found.n; i++) {
 		uint64_t cookie = point_of(probes, &found.probes[i], info->layout.version_minor,
 					   &n_entries, &n_c_calls);
@@ -287,11 +318,9 @@ static struct kb_error *find_in(struct kb_call_probes *probes, const struct kb_e
 		cookie |= register_of(&found, &found.probes[i]);
 		if (found.probes[i].specializes)
 			cookie |= KB_POINT_SPECIALIZES;
-		file->cookies[file->n] = cookie;
-		file->offsets[file->n++] = found.probes[i].at.offset;
-		KB_TRY(set_aside(probes, file->image, &found.probes[i].at));
+		KB_TRY(add_point(probes, file, cookie, &found.probes[i].at));
 	}
-	return describe(probes, elf, file->image, info, &found);
+	return describe(probes, elf, file, info, &found);
 }
 
 static struct kb_error *find(struct kb_call_probes *probes, const struct kb_image_info *info,

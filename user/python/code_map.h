@@ -74,8 +74,9 @@ bool kb_code__returns(const struct kb_elf_file *elf, uint64_t call);
  */
 size_t kb_code__last_branches(const struct kb_elf_file *elf, uint64_t start, uint64_t end,
 			      int32_t displacement, uint64_t *addresses, size_t max);
-/* The function that is called first on the straight path from an address; 0: none is. */
-uint64_t kb_code__first_call(const struct kb_elf_file *elf, uint64_t address);
+/* The function that is called first on the straight path from an address; 0: none is. call, unless
+ * it is NULL: where that is. */
+uint64_t kb_code__first_call(const struct kb_elf_file *elf, uint64_t address, uint64_t *call);
 
 /* Compares the 16 bits at `variable` to 0, and the conditional jump behind it, in [start, end). */
 struct kb_code_check {

@@ -49,7 +49,7 @@ size_t kb_code__last_branches(const struct kb_elf_file *elf, uint64_t start, uin
 	return 0;
 }
 
-uint64_t kb_code__first_call(const struct kb_elf_file *elf, uint64_t address)
+uint64_t kb_code__first_call(const struct kb_elf_file *elf, uint64_t address, uint64_t *call)
 {
 	return 0;
 }

@@ -309,7 +309,7 @@ size_t kb_code__last_branches(const struct kb_elf_file *elf, uint64_t start, uin
 	return n;
 }
 
-uint64_t kb_code__first_call(const struct kb_elf_file *elf, uint64_t address)
+uint64_t kb_code__first_call(const struct kb_elf_file *elf, uint64_t address, uint64_t *call)
 {
 	uint64_t callee = 0, target;
 	struct x86_code code;
@@ -320,6 +320,8 @@ uint64_t kb_code__first_call(const struct kb_elf_file *elf, uint64_t address)
 		struct x86_operation op = x86_operation__of(code.insn);
 		bool direct = x86_code__target(code.insn, &target);
 
+		if (call)
+			*call = address;
 		address += code.insn->size;
 		if (op.opcode == 0xe8 && direct)
 			callee = kb_code__destination(elf, target);

@@ -32,6 +32,25 @@ static enum kb_probe_kind kind_of(const cs_insn *insn)
 	return KB_PROBE_STEPPED;
 }
 
+/*
+ * In the order in which they are taken. A push and a call make the kernel write to the
+ * program's stack, which takes it some 80 ns more. Older kernels step long nops: only when there is
+ * nothing better.
+ */
+enum cost { CHEAPEST, WRITES, LONG_NOP, STEPS };
+
+static enum cost cost_of(enum kb_probe_kind kind)
+{
+	static const enum cost costs[] = {
+		[KB_PROBE_STEPPED] = STEPS,	   [KB_PROBE_LONG_NOP] = LONG_NOP,
+		[KB_PROBE_PUSH] = WRITES,	   [KB_PROBE_CALL] = WRITES,
+		[KB_PROBE_NOP] = CHEAPEST,	   [KB_PROBE_JUMP] = CHEAPEST,
+		[KB_PROBE_CONDITIONAL] = CHEAPEST,
+	};
+
+	return costs[kind];
+}
+
 /* Whether what follows in memory is not what is executed next, always. */
 static bool leaves(const cs_insn *insn)
 {
@@ -66,16 +85,14 @@ static void search(struct x86_code *code, const struct kb_code_map *map, uint64_
 
 		if ((written & intact) || (at > start && kb_code_map__lands(map, start + 1, at)))
 			return;
-		/* Older kernels step long nops: only when there is nothing better. */
-		if (kind != KB_PROBE_STEPPED &&
-		    !(kind == KB_PROBE_LONG_NOP && probe->kind == KB_PROBE_LONG_NOP)) {
+		if (cost_of(kind) < cost_of(probe->kind)) {
 			probe->kind = kind;
 			probe->address = at;
 			probe->written = written;
 			set_next(code->insn, probe);
-			if (kind != KB_PROBE_LONG_NOP)
-				return;
 		}
+		if (cost_of(probe->kind) == CHEAPEST)
+			return;
 		if (leaves(code->insn))
 			return;
 		written |= x86_code__written(code);

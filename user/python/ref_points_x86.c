@@ -545,7 +545,7 @@ static bool find_tracemalloc(const struct kb_elf_file *elf, struct variable *var
 		}
 	}
 	x86_code__close(&site.code);
-	variable->callee = site.n == 1 ? kb_code__first_call(elf, site.at[0].ask) : 0;
+	variable->callee = site.n == 1 ? kb_code__first_call(elf, site.at[0].ask, NULL) : 0;
 	return variable->callee;
 }
 

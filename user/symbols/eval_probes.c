@@ -269,11 +269,87 @@ static uint64_t clearing_function(const struct kb_eval_finder *finder, const cha
 
 	if (kb_elf_file__symbol(finder->elf, name, &symbol))
 		return symbol.address;
-	callee = opcode < 0 ? 0 : kb_code__first_call(finder->elf, out->targets.target[opcode]);
+	callee = opcode < 0 ? 0
+			    : kb_code__first_call(finder->elf, out->targets.target[opcode], NULL);
 	for (uint32_t i = 0; callee && i < out->n_ranges; i++)
 		n += kb_code__calls(finder->elf, out->ranges[i].start, out->ranges[i].end, callee,
 				    places, PLACES_MAX);
 	return n >= 2 ? callee : 0;
+}
+
+/* Where the code of an instruction calls a function first; 0: it does not, or the build has no such
+ * instruction. */
+static uint64_t call_in(const struct kb_eval_finder *finder, const char *name, uint64_t callee)
+{
+	uint64_t call, start;
+
+	if (!kb_eval_finder__has_handler(finder, name))
+		return 0;
+	start = finder->out->targets.target[kb_opcode__number(finder->minor, name)];
+	return kb_code__first_call(finder->elf, start, &call) == callee ? call : 0;
+}
+
+/* The code of an instruction that returns. False: there is no place where a probe costs less than
+ * in the function that it calls. */
+static bool add_return_code(struct kb_eval_finder *finder, const char *name)
+{
+	const struct kb_eval_probe *probe =
+		kb_eval_finder__add_handler(finder, KB_EVAL_EXIT, name, 0);
+
+	return probe && probe->at.kind != KB_PROBE_CALL && probe->at.kind != KB_PROBE_STEPPED;
+}
+
+/* A call of the function, at the instruction that calls it. */
+static void add_call(struct kb_eval_finder *finder, uint64_t call)
+{
+	struct kb_eval_probe *probe;
+	struct kb_probe_address at;
+
+	if (!kb_probe_address__search(finder->elf, &finder->map, call, 0, &at))
+		return;
+	probe = add(finder, KB_EVAL_EXIT, &at);
+	if (!probe)
+		return;
+	probe->frame = KB_EVAL_FRAME_REGISTER;
+	probe->frame_register = (int8_t)kb_register__argument(1);
+}
+
+/*
+ * A trap in a function leaves the processor without the place that it returns to, which costs 200
+ * ns more than the trap does in the loop itself. So where each of the instructions that return, and
+ * do nothing else, has a call of its own of the function that clears frames, they are probed, and
+ * of the other calls (an exception leaves the frame; tools of sys.monitoring are told first) the
+ * instructions that call. False: a call is shared, as far as their number tells, or nothing is won.
+ */
+static bool add_clearing_calls(struct kb_eval_finder *finder, uint64_t clear)
+{
+	static const char *const returns[] = { "RETURN_VALUE", "RETURN_CONST" };
+	static const char *const others[] = { "INSTRUMENTED_RETURN_VALUE",
+					      "INSTRUMENTED_RETURN_CONST" };
+	struct kb_eval_probes *out = finder->out;
+	uint64_t calls[PLACES_MAX], own[2];
+	size_t n = 0, expected = 1;
+	uint32_t before = out->n;
+	bool good = true;
+
+	for (uint32_t i = 0; i < out->n_ranges; i++)
+		n += kb_code__calls(finder->elf, out->ranges[i].start, out->ranges[i].end, clear,
+				    calls + n, PLACES_MAX - n);
+	for (size_t i = 0; i < 2; i++) {
+		own[i] = call_in(finder, returns[i], clear);
+		expected += own[i] != 0;
+		expected += kb_eval_finder__has_handler(finder, others[i]);
+		if (kb_eval_finder__has_handler(finder, returns[i]))
+			good = good && own[i] && add_return_code(finder, returns[i]);
+	}
+	if (!good || n < expected || n == PLACES_MAX || own[0] == own[1]) {
+		out->n = before;
+		return false;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (calls[i] != own[0] && calls[i] != own[1])
+			add_call(finder, calls[i]);
+	return true;
 }
 
 static struct kb_error *add_exits(struct kb_eval_finder *finder)
@@ -291,6 +367,8 @@ static struct kb_error *add_exits(struct kb_eval_finder *finder)
 		return NULL;
 	}
 	clear = clearing_function(finder, name);
+	if (clear && finder->minor >= 12 && add_clearing_calls(finder, clear))
+		return NULL;
 	if (clear)
 		return add_function(finder, KB_EVAL_EXIT, clear, finder->minor == 11 ? 0 : 1);
 	kb_eval_finder__add_handler(finder, KB_EVAL_EXIT, "RETURN_VALUE", 0);
