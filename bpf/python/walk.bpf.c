@@ -33,8 +33,12 @@ const volatile kb_u32 kb_walk_without_iterators = 0;
 
 #define END_USES 8 /* of what is known of a chain's end, before it is looked at again */
 
-#define IN_A_TURN 16 /* frames: each turn of the iterator is a call */
-#define UNROLL	  4  /* frames in a turn of bpf_loop */
+/*
+ * Frames in a turn of the loop, each of which is a call. The verifier goes through all of them:
+ * where it has more to look at there are fewer.
+ */
+#define IN_A_TURN 16
+#define UNROLL	  4
 
 /* Field of the frame at `at` in the window; every field ends before KB_FRAME_SPAN. */
 static __always_inline kb_u64 field(kb_u8 *at, kb_u64 offset)
@@ -258,16 +262,16 @@ static __always_inline int walk_end(const struct walk_state *s)
 }
 
 static __always_inline int walk_by_iterator(struct kb_walk *walk, const struct kb_layout *layout,
-					    kb_u32 seed, struct walk_wish wish)
+					    kb_u32 seed, struct walk_wish wish, int in_a_turn)
 {
 	struct walk_state state;
 	struct bpf_iter_num it;
 
 	walk_start(&state, walk, layout, seed);
-	bpf_iter_num_new(&it, 0, KB_FRAMES_MAX / IN_A_TURN);
+	bpf_iter_num_new(&it, 0, KB_FRAMES_MAX / in_a_turn);
 	while (bpf_iter_num_next(&it)) {
 #pragma nounroll
-		for (int i = 0; i < IN_A_TURN; i++) {
+		for (int i = 0; i < in_a_turn; i++) {
 			KB_OPAQUE(i);
 			if (walk_step(&state, wish))
 				goto done;
@@ -306,6 +310,6 @@ __noinline int kb_walk_frames(struct kb_walk *walk, const struct kb_layout *layo
 	if (kb_walk_without_iterators || !KB_HAVE_KFUNC(bpf_iter_num_new))
 		return walk_by_loop(walk, layout, seed);
 	if ((config.want & WALK_WANTS) == USUAL_WANT && !config.frames_max)
-		return walk_by_iterator(walk, layout, seed, USUAL_WISH);
-	return walk_by_iterator(walk, layout, seed, CONFIG_WISH);
+		return walk_by_iterator(walk, layout, seed, USUAL_WISH, IN_A_TURN);
+	return walk_by_iterator(walk, layout, seed, CONFIG_WISH, UNROLL);
 }
