@@ -49,6 +49,23 @@ struct {
 	__type(value, kb_u64);
 } last_tick SEC(".maps");
 
+/*
+ * The two calls must stay apart: of one call with either map the verifier does not know which map
+ * it is, and calls the map's operation through a pointer instead of calling it by itself.
+ */
+static __always_inline kb_u64 *count_of(const struct kb_stack_key *key, kb_u32 odd)
+{
+	kb_u64 *count;
+
+	if (odd) {
+		count = bpf_map_lookup_elem(&counts_odd, key);
+		KB_OPAQUE(count);
+	} else {
+		count = bpf_map_lookup_elem(&counts_even, key);
+	}
+	return count;
+}
+
 static __always_inline void moment(struct kb_walk *walk, struct kb_proc *proc, kb_u32 tid)
 {
 	struct kb_data_moment record = { .proc = proc->id, .tid = tid, .count = 1 };
@@ -90,8 +107,7 @@ static __noinline int count_new(struct kb_walk *walk, struct kb_proc *proc,
 		err = bpf_map_update_elem(&counts_even, &key, &one, BPF_NOEXIST);
 	if (err) {
 		/* Another CPU may have been first with the same key. */
-		count = odd ? bpf_map_lookup_elem(&counts_odd, &key)
-			    : bpf_map_lookup_elem(&counts_even, &key);
+		count = count_of(&key, odd);
 		if (count) {
 			__sync_fetch_and_add(count, 1);
 			moment(walk, proc, tid);
@@ -128,9 +144,9 @@ static __always_inline void count_states(kb_u32 state)
 		kb_count(KB_L_STATE_EXCEPTION, 1);
 }
 
-static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
+static __always_inline int sample_process(struct kb_proc *proc, struct task_struct *task,
+					  kb_u32 tid)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct kb_layout *layout;
 	struct kb_stack_key key;
 	struct kb_walk *walk;
@@ -186,8 +202,7 @@ static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 	key.hash = walk->head.hash;
 	key.proc = proc->id;
 	key.tid = tid;
-	count = control.generation & 1 ? bpf_map_lookup_elem(&counts_odd, &key)
-				       : bpf_map_lookup_elem(&counts_even, &key);
+	count = count_of(&key, control.generation & 1);
 	if (count) {
 		__sync_fetch_and_add(count, 1);
 		moment(walk, proc, tid);
@@ -198,9 +213,8 @@ static __always_inline int sample_process(struct kb_proc *proc, kb_u32 tid)
 
 static __always_inline int take_sample(void)
 {
-	kb_u64 id = bpf_get_current_pid_tgid();
-	kb_u32 tgid = id >> 32, tid = id;
-	struct task_struct *task;
+	struct task_struct *task = bpf_get_current_task_btf();
+	kb_u32 tgid = task->tgid, tid = task->pid;
 	struct kb_proc *proc;
 
 	if (config.filter == KB_FILTER_CGROUP && !kb_filter_passes(tgid))
@@ -208,10 +222,9 @@ static __always_inline int take_sample(void)
 	if (!tgid || (config.tid && tid != config.tid))
 		return 0;
 	proc = bpf_map_lookup_elem(&procs, &tgid);
-	task = bpf_get_current_task_btf();
 	if (proc && proc->state == KB_PROC_PYTHON &&
 	    kb_same_start(proc->start_time, task->group_leader->start_boottime))
-		return sample_process(proc, tid);
+		return sample_process(proc, task, tid);
 	if (proc && proc->state == KB_PROC_UNSUPPORTED) {
 		kb_count(KB_LEDGER_ATTEMPTED, 1);
 		kb_count(KB_L_UNSUPPORTED, 1);

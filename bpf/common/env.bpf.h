@@ -53,6 +53,9 @@ extern void bpf_iter_num_destroy(struct bpf_iter_num *it) __ksym __weak;
 #include "host_bpf/env.h"
 #endif
 
+/* Says which way is common, so that what the other needs does not cost registers there. */
+#define KB_RARELY(condition) __builtin_expect(!!(condition), 0)
+
 #include "shared/types.h"
 
 #endif

@@ -45,11 +45,34 @@ struct {
 	__type(value, struct cached_tstate);
 } tstates SEC(".maps");
 
-/* Loads the head of a thread state into the scratch; false when unreadable. */
+/* What the walk needs of a thread state: current_frame (or cframe) and, in 3.15, base_frame behind
+ * it. */
+struct frame_pointers {
+	kb_u64 current, base;
+};
+
+/* The links to its neighbours, its interpreter, and in 3.12 to 3.15 its frames. */
+#define TSTATE_HEAD 96
+
+/* Loads a thread state into the scratch; false when unreadable. */
 static __always_inline int load_tstate(struct kb_walk *walk, kb_u64 tstate)
 {
 	walk->tstate_at = tstate;
 	return tstate && !kb_read_user(walk->tstate, KB_TSTATE_SPAN, tstate);
+}
+
+/*
+ * The same for what a sample needs, its head, unless more is asked for: each line of the
+ * processor's cache that is not read twice is time.
+ */
+static __always_inline int load_tstate_head(struct kb_walk *walk, const struct kb_layout *layout,
+					    kb_u64 tstate)
+{
+	if (kb_state_wanted() & KB_STATE_EXCEPTION || config.want & KB_WANT_TASKS ||
+	    layout->tstate_frame > TSTATE_HEAD - sizeof(struct frame_pointers))
+		return load_tstate(walk, tstate);
+	walk->tstate_at = tstate;
+	return !kb_read_user(walk->tstate, TSTATE_HEAD, tstate);
 }
 
 static __always_inline int is_own(struct kb_walk *walk, const struct kb_layout *layout, kb_u64 tp)
@@ -173,12 +196,6 @@ static __noinline int load_own_tstate(struct kb_walk *walk, struct kb_proc *proc
 	return listed(walk, proc, layout, tp, tid);
 }
 
-/* What the walk needs of a thread state: current_frame (or cframe) and, in 3.15, base_frame behind
- * it. */
-struct frame_pointers {
-	kb_u64 current, base;
-};
-
 /* Makes the frame that they point to the one to start the walk at. */
 static __always_inline int start_at(struct kb_walk *walk, const struct kb_layout *layout,
 				    const struct frame_pointers *frames)
@@ -212,7 +229,7 @@ __noinline int kb_find_thread(struct kb_walk *walk, struct kb_proc *proc,
 	walk->attached = tstate != 0;
 	if (!tstate)
 		tstate = thread_local(&proc->gilstate_tls, tp);
-	if (tstate && !load_tstate(walk, tstate))
+	if (tstate && !load_tstate_head(walk, layout, tstate))
 		return KB_WALK_TSTATE_UNREADABLE;
 	if (!tstate && !load_own_tstate(walk, proc, layout, tp, tid))
 		return KB_WALK_NOT_PYTHON_THREAD;

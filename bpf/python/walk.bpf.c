@@ -31,7 +31,14 @@ const volatile kb_u32 kb_walk_without_iterators = 0;
  */
 #define NEAR (256 << 10)
 
-#define UNROLL 4 /* frames in a turn of the loop: a quarter less time at 205 frames */
+#define END_USES 8 /* of what is known of a chain's end, before it is looked at again */
+
+/*
+ * Frames in a turn of the loop, each of which is a call. The verifier goes through all of them:
+ * where it has more to look at there are fewer.
+ */
+#define IN_A_TURN 16
+#define UNROLL	  4
 
 /* Field of the frame at `at` in the window; every field ends before KB_FRAME_SPAN. */
 static __always_inline kb_u64 field(kb_u8 *at, kb_u64 offset)
@@ -44,13 +51,11 @@ static __always_inline kb_u64 field(kb_u8 *at, kb_u64 offset)
  * Makes the frame's first `span` bytes part of the window: no more than its fields, because what
  * lies behind the newest frame may not be in memory. Returns its offset there, or -1.
  */
-static __always_inline kb_s64 in_window(struct kb_walk *walk, kb_u64 frame, kb_u64 span,
-					kb_u64 *base, kb_u64 *end)
+static __always_inline kb_s64 read_window(struct kb_walk *walk, kb_u64 frame, kb_u64 span,
+					  kb_u64 *base, kb_u64 *end)
 {
 	kb_u64 offset = frame - *base, size;
 
-	if (offset + span <= *end && offset < KB_PAGE_SIZE)
-		return offset;
 	offset = *end && offset + NEAR > 2 * NEAR ? 0 : frame & (KB_PAGE_SIZE - 1);
 	*base = frame - offset;
 	size = offset + span;
@@ -61,17 +66,33 @@ static __always_inline kb_s64 in_window(struct kb_walk *walk, kb_u64 frame, kb_u
 	return offset;
 }
 
+#define NO_CALLEE 1 /* no frame's address */
+
 /* What the walk carries from frame to frame: in registers where the loop is an iterator. */
 struct walk_state {
 	struct kb_walk *walk;
 	const struct kb_layout *layout;
 	kb_u64 frame; /* the next one; 0: none */
 	kb_u64 last;
+	kb_u64 seed;
 	kb_u64 span;
 	kb_u64 skip_owner;
+	kb_u64 is_entry; /* offset of the flag, or KB_NO_OFFSET */
 	kb_u64 hash, base, end, n;
 	kb_u64 status; /* enum kb_walk_status */
 };
+
+/*
+ * What the run wants of a walk and how many frames: constants for the compiler in the usual run, so
+ * that a frame costs no more than it must; else from the configuration, which the verifier knows.
+ */
+struct walk_wish {
+	kb_u32 want, frames_max;
+};
+#define USUAL_WANT  (KB_WANT_NATIVE_MARKS | KB_WANT_GC)
+#define WALK_WANTS  (USUAL_WANT | KB_WANT_TASKS)
+#define USUAL_WISH  ((struct walk_wish){ .want = USUAL_WANT })
+#define CONFIG_WISH ((struct walk_wish){ .want = config.want, .frames_max = config.frames_max })
 
 static __always_inline void put_word(struct walk_state *s, kb_u64 word)
 {
@@ -105,30 +126,63 @@ static __always_inline void look_for_task(struct walk_state *s)
 	}
 }
 
+/*
+ * The chain ends in an entry frame far away on the C stack, and reading that takes as long as seven
+ * other frames do. Is it the one in which the chain ended last time, called by the same Python
+ * frame? It is looked at again now and then. What tells is in the scratch and compared at once: of
+ * what it knows to be copies of the frame's address, the verifier would keep track.
+ */
+static __always_inline int is_known_end(struct kb_walk *walk, kb_u64 frame, kb_u64 seed)
+{
+	kb_u64 other = (frame ^ walk->end_frame) | (walk->callee ^ walk->end_callee) |
+		       (seed ^ walk->end_seed);
+
+	return !other && walk->end_uses++ < END_USES;
+}
+
+static __always_inline void learn_end(struct kb_walk *walk, kb_u64 seed)
+{
+	if (!walk->entry || walk->callee != walk->entry_callee || walk->callee == NO_CALLEE)
+		return;
+	walk->end_frame = walk->entry;
+	walk->end_callee = walk->callee;
+	walk->end_seed = seed;
+	walk->end_uses = 0;
+}
+
 /* Takes one frame. True at the end of the walk. */
-static __always_inline int walk_step(struct walk_state *s)
+static __always_inline int walk_step(struct walk_state *s, struct walk_wish wish)
 {
 	const struct kb_layout *layout = s->layout;
-	kb_u64 offset, code, instr, owner, word;
+	kb_u64 frame = s->frame, offset, code, instr, owner, word;
 	kb_u8 *at;
 
-	if (!s->frame || s->frame == s->last)
+	if (KB_RARELY(!frame || frame == s->last))
 		return 1;
-	if (config.frames_max) {
+	if (wish.frames_max) {
 		/* Of a masked copy, as below. */
 		offset = s->n & (2 * KB_FRAMES_MAX - 1);
 		KB_OPAQUE(offset);
-		if (offset >= config.frames_max)
+		if (offset >= wish.frames_max)
 			return 1;
 	}
-	offset = in_window(s->walk, s->frame, s->span, &s->base, &s->end);
-	if ((kb_s64)offset < 0) {
-		s->status = KB_WALK_FRAME_UNREADABLE;
-		return 1;
+	offset = frame - s->base;
+	if (KB_RARELY(offset + s->span > s->end || offset >= KB_PAGE_SIZE)) {
+		if (is_known_end(s->walk, frame, s->seed)) {
+			if (wish.want & KB_WANT_NATIVE_MARKS)
+				put_word(s, NATIVE_MARK);
+			s->frame = 0;
+			return 1;
+		}
+		offset = read_window(s->walk, frame, s->span, &s->base, &s->end);
+		if ((kb_s64)offset < 0) {
+			s->status = KB_WALK_FRAME_UNREADABLE;
+			return 1;
+		}
 	}
 	KB_OPAQUE(offset);
 	/* Frames that are nearer to the leaf are those of finalizers and callbacks that it runs. */
-	if (config.want & KB_WANT_GC && s->frame == s->walk->gc_frame) {
+	if (wish.want & KB_WANT_GC && KB_RARELY(frame == s->walk->gc_frame)) {
 		put_word(s, KB_WORD(KB_WORD_GC, 0));
 		s->walk->gc_frame = KB_GC_PLACED;
 	}
@@ -138,19 +192,22 @@ static __always_inline int walk_step(struct walk_state *s)
 	owner = layout->frame_owner;
 	KB_OPAQUE(owner);
 	owner = at[owner & (KB_FRAME_SPAN - 1)];
-	if (config.want & KB_WANT_TASKS)
+	if (wish.want & KB_WANT_TASKS)
 		look_for_task(s);
 	s->frame = field(at, layout->frame_previous);
-	if (owner >= s->skip_owner) {
-		if (config.want & KB_WANT_NATIVE_MARKS)
+	if (KB_RARELY(owner >= s->skip_owner)) {
+		s->walk->entry = frame;
+		s->walk->entry_callee = s->walk->callee;
+		if (wish.want & KB_WANT_NATIVE_MARKS)
 			put_word(s, NATIVE_MARK);
 		return 0;
 	}
+	s->walk->callee = frame;
 	word = kb_frame_word(instr, code, layout);
 	put_word(s, word);
-	if (!(config.want & KB_WANT_NATIVE_MARKS) || layout->frame_is_entry == KB_NO_OFFSET)
+	if (!(wish.want & KB_WANT_NATIVE_MARKS) || !KB_RARELY(s->is_entry != KB_NO_OFFSET))
 		return 0;
-	owner = layout->frame_is_entry;
+	owner = s->is_entry;
 	KB_OPAQUE(owner);
 	if (at[owner & (KB_FRAME_SPAN - 1)])
 		put_word(s, NATIVE_MARK);
@@ -168,6 +225,8 @@ static __always_inline void walk_start(struct walk_state *s, struct kb_walk *wal
 	s->layout = layout;
 	s->frame = walk->frame;
 	s->last = walk->last_frame;
+	s->seed = seed;
+	s->is_entry = layout->frame_is_entry;
 	s->span = layout->frame_size;
 	s->skip_owner = layout->skip_owner ? layout->skip_owner : 256;
 	/* Each read apart: copies of one unknown would be tied together. */
@@ -176,6 +235,8 @@ static __always_inline void walk_start(struct walk_state *s, struct kb_walk *wal
 	s->end = unknown_zero;
 	s->n = unknown_zero;
 	s->status = unknown_zero;
+	walk->callee = NO_CALLEE;
+	walk->entry = 0;
 	if (config.want & KB_WANT_TASKS)
 		walk->task = 0;
 }
@@ -196,21 +257,23 @@ static __always_inline int walk_end(const struct walk_state *s)
 		return s->status;
 	if (s->frame && s->frame != s->last)
 		return KB_WALK_TRUNCATED;
+	learn_end(s->walk, s->seed);
 	return n ? KB_WALK_OK : KB_WALK_NO_FRAME;
 }
 
 static __always_inline int walk_by_iterator(struct kb_walk *walk, const struct kb_layout *layout,
-					    kb_u32 seed)
+					    kb_u32 seed, struct walk_wish wish, int in_a_turn)
 {
 	struct walk_state state;
 	struct bpf_iter_num it;
 
 	walk_start(&state, walk, layout, seed);
-	bpf_iter_num_new(&it, 0, KB_FRAMES_MAX / UNROLL);
+	bpf_iter_num_new(&it, 0, KB_FRAMES_MAX / in_a_turn);
 	while (bpf_iter_num_next(&it)) {
-#pragma unroll
-		for (int i = 0; i < UNROLL; i++) {
-			if (walk_step(&state))
+#pragma nounroll
+		for (int i = 0; i < in_a_turn; i++) {
+			KB_OPAQUE(i);
+			if (walk_step(&state, wish))
 				goto done;
 		}
 	}
@@ -223,7 +286,7 @@ static long loop_step(kb_u64 index, struct walk_state *state)
 {
 #pragma unroll
 	for (int i = 0; i < UNROLL; i++) {
-		if (walk_step(state))
+		if (walk_step(state, CONFIG_WISH))
 			return 1;
 	}
 	return 0;
@@ -244,7 +307,9 @@ __noinline int kb_walk_frames(struct kb_walk *walk, const struct kb_layout *layo
 {
 	if (!walk || !layout)
 		return KB_WALK_FRAME_UNREADABLE;
-	if (!kb_walk_without_iterators && KB_HAVE_KFUNC(bpf_iter_num_new))
-		return walk_by_iterator(walk, layout, seed);
-	return walk_by_loop(walk, layout, seed);
+	if (kb_walk_without_iterators || !KB_HAVE_KFUNC(bpf_iter_num_new))
+		return walk_by_loop(walk, layout, seed);
+	if ((config.want & WALK_WANTS) == USUAL_WANT && !config.frames_max)
+		return walk_by_iterator(walk, layout, seed, USUAL_WISH, IN_A_TURN);
+	return walk_by_iterator(walk, layout, seed, CONFIG_WISH, UNROLL);
 }

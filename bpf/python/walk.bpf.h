@@ -37,6 +37,12 @@ struct kb_walk {
 	kb_u64 attached; /* the interpreter says that this thread state runs: it holds the GIL */
 	kb_u64 state;	 /* KB_STATE_*, as far as the run asks for it */
 	kb_u64 checks;	 /* counts samples on this CPU: whose frame is verified */
+	kb_u64 callee;	 /* the last Python frame that was met, NO_CALLEE: none */
+	kb_u64 entry;	 /* the last entry frame, 0: none … */
+	kb_u64 entry_callee; /* … and the Python frame in front of it */
+	/* How the chain ended last time: the entry frame, the Python frame in front of it, the
+	 * seed, and how often that was taken for known. */
+	kb_u64 end_frame, end_callee, end_seed, end_uses;
 	/* With KB_WANT_TASKS: tasks that this thread may be running, and their coroutines' frames
 	 * (0: none). */
 	kb_u64 tasks[KB_TASK_CANDIDATES];

@@ -62,11 +62,11 @@ KB_ASSERT_SIZE(struct kb_image, 176);
  */
 struct kb_proc_tls {
 	kb_s64 offset;	     /* static: from the thread pointer */
+	kb_u32 kind;	     /* enum kb_tls_kind; static once that is known */
+	kb_s32 displacement; /* as in struct kb_tls */
 	kb_u64 module;	     /* dynamic: dtv index, 0: not read yet … */
 	kb_u64 block_offset; /* … and offset in the module's block */
 	kb_u64 got;	     /* address of the GOT's word or pair */
-	kb_u32 kind;	     /* enum kb_tls_kind; static once that is known */
-	kb_s32 displacement; /* as in struct kb_tls */
 };
 
 #define KB_PROC_PYTHON	    1u
@@ -87,29 +87,32 @@ enum kb_exe_state {
 
 #define KB_START_SLACK_NS 10000000ULL /* a clock tick of /proc/PID/stat */
 
-/* What BPF knows of one process, by thread group id. */
+/*
+ * What BPF knows of one process, by thread group id. What every sample needs comes first, so that
+ * it lies in two lines of the processor's cache, which are cold then.
+ */
 struct kb_proc {
 	kb_u64 start_time; /* of the group leader, ns since boot: a reused PID has another */
+	kb_u32 layout;
+	kb_u32 id;	      /* unique in this run: keys stacks and code objects */
+	kb_u32 state;	      /* KB_PROC_* */
+	kb_u32 epoch;	      /* moves on when a code object was replaced */
+	kb_u64 gc_collecting; /* as in struct kb_image */
+	kb_u64 main_interp;   /* once a sample has met it */
+	struct kb_proc_tls tstate_tls;
+	struct kb_proc_tls gilstate_tls;
 	kb_u64 runtime;
 	kb_u64 code_type;
 	kb_u64 interp_head;    /* address of the pointer to the first interpreter */
 	kb_u64 tstate_current; /* address of the global current thread state, or 0 */
 	kb_u64 tss_key;	       /* address of the pthread key (int), or 0 */
-	kb_u64 none;	       /* these four as in struct kb_image */
+	kb_u64 none;	       /* these three as in struct kb_image */
 	kb_u64 gil;
 	kb_u64 gil_holder;
-	kb_u64 gc_collecting;
-	kb_u64 main_interp; /* once a sample has met it */
-	struct kb_proc_tls tstate_tls;
-	struct kb_proc_tls gilstate_tls;
 	kb_u64 next_check; /* ns: when an unidentified process may be asked about again */
-	kb_u32 layout;
-	kb_u32 id;     /* unique in this run: keys stacks and code objects */
-	kb_u32 state;  /* KB_PROC_* */
-	kb_u32 checks; /* how often user space was asked */
+	kb_u32 checks;	   /* how often user space was asked */
 	kb_u32 image;
 	kb_u32 pending; /* samples taken while unidentified */
-	kb_u32 epoch;	/* moves on when a code object was replaced */
 	kb_u32 dying;	/* a thread of it has begun to tell what it died of */
 };
 KB_ASSERT_SIZE(struct kb_proc, 208);

@@ -16,8 +16,16 @@ LEAD = 0.1
 SETTLE = 1.0
 
 
+def ns_per_sample(result, kind, frames):
+    """Of a run with statistics; the kernel's measuring of it (two clock reads) is included."""
+    if kind is Keelback and result["depth"] != frames:
+        raise RuntimeError(f"stacks of {result['depth']} frames instead of {frames}")
+    program = "on_clock_empty" if kind is Empty else "on_clock"
+    return result["programs"][program]["ns_per_run"]
+
+
 def bpf_time(bench, kind, python, frames, seconds):
-    """ns in the sampling program per sample at 10 kHz, the kernel's measuring of it (two clock reads) included."""
+    """ns in the sampling program per sample at 10 kHz."""
     target = bench.target(python, "steady.py", frames, bench.tmp / "progress", cpu=bench.target_cpu)
     try:
         cpu = bench.profiler_cpu("spare")
@@ -26,10 +34,7 @@ def bpf_time(bench, kind, python, frames, seconds):
         result = profiler.result()
     finally:
         bench.kill(target)
-    if kind is Keelback and result["depth"] != frames:
-        raise RuntimeError(f"stacks of {result['depth']} frames instead of {frames}")
-    program = "on_clock_empty" if kind is Empty else "on_clock"
-    return result["programs"][program]["ns_per_run"]
+    return ns_per_sample(result, kind, frames)
 
 
 def bpf_times(bench, rounds, seconds, say):

@@ -373,6 +373,48 @@ static void test_replaced_code_is_noticed(void **state)
 	}
 }
 
+/*
+ * The entry frame in which a chain ended is not read each time, and the stack is the same. When
+ * another frame calls from there one day, that is noticed.
+ */
+static void test_known_end(void **state)
+{
+	for (unsigned i = 0; i < n_recordings; i++) {
+		struct recording *recording = &recordings[i];
+		struct kb_proc proc = recording->proc;
+		const struct kb_layout *layout = &recording->layout;
+		struct recorded_page *page;
+		kb_u64 hash, full, at, old;
+		int status = KB_WALK_OK;
+
+		if (!layout->skip_owner)
+			continue;
+		kb_host.context = recording;
+		walker__clear();
+		memset(&walk, 0, sizeof(walk));
+		kb_find_thread(&walk, &proc, layout, thread_named(recording, "main")->tp, 1);
+		full = kb_host.reads;
+		assert_int_equal(kb_walk_frames(&walk, layout, 1), KB_WALK_OK);
+		full = kb_host.reads - full;
+		hash = walk.head.hash;
+		for (unsigned n = 1; n <= 2 * END_USES + 2; n++) {
+			kb_u64 before = kb_host.reads;
+
+			assert_int_equal(kb_walk_frames(&walk, layout, 1), KB_WALK_OK);
+			assert_true(walk.head.hash == hash);
+			assert_int_equal(kb_host.reads - before, full - (n % (END_USES + 1) != 0));
+		}
+		at = walk.end_frame + layout->frame_previous;
+		assert_true(recording__read(at, &old, 8, recording));
+		page = recording__page(recording, at);
+		memcpy(page->bytes + at % RECORDING_PAGE, &walk.frame, 8);
+		for (unsigned n = 0; n <= END_USES; n++)
+			status = kb_walk_frames(&walk, layout, 1);
+		assert_int_equal(status, KB_WALK_TRUNCATED);
+		memcpy(page->bytes + at % RECORDING_PAGE, &old, 8);
+	}
+}
+
 /* Without the seed, processes forked from one parent would share stacks. */
 static void test_hash_tells_stacks_apart(void **state)
 {
@@ -410,6 +452,7 @@ int main(void)
 		cmocka_unit_test(test_code_is_sent_once),
 		cmocka_unit_test(test_replaced_code_is_noticed),
 		cmocka_unit_test(test_hash_tells_stacks_apart),
+		cmocka_unit_test(test_known_end),
 	};
 
 	return run_with_each_loop(tests);

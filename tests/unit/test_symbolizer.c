@@ -385,14 +385,23 @@ static void write_map(const char *path, const char *text)
 	close(fd);
 }
 
-static void expect(pid_t pid, uint64_t address, const char *name)
+static void expect_of(struct kb_symbolizer *names, pid_t pid, uint64_t address, const char *name)
 {
 	struct kb_symbol symbol;
 
-	kb_symbolizer__forget_process(symbolizer, pid);
-	kb_symbolizer__process(symbolizer, pid, address, "[anonymous]", &symbol);
+	kb_symbolizer__process(names, pid, address, "[anonymous]", &symbol);
 	assert_string_equal(symbol.name, name);
 	assert_string_equal(symbol.file, "");
+}
+
+/* By one that knows nothing of the process yet. */
+static void expect(pid_t pid, uint64_t address, const char *name)
+{
+	struct kb_symbolizer *fresh;
+
+	assert_null(kb_symbolizer__create(NULL, &fresh));
+	expect_of(fresh, pid, address, name);
+	kb_symbolizer__destroy(fresh);
 }
 
 static void test_perf_map(void **state)
@@ -432,7 +441,7 @@ static void test_perf_map_grows(void **state)
 
 	snprintf(path, sizeof(path), "/tmp/perf-%d.map", pid);
 	write_map(path, "1000 20 first\n");
-	expect(pid, 0x1000, "first");
+	expect_of(symbolizer, pid, 0x1000, "first");
 	write_map(path, "1000 20 first\n2000 20 second\n");
 	for (int i = 0; i < 40; i++) {
 		kb_symbolizer__process(symbolizer, pid, 0x2000, "x", &symbol);
@@ -443,6 +452,24 @@ static void test_perf_map_grows(void **state)
 	assert_string_equal(symbol.name, "second");
 	unlink(path);
 	python__kill(pid);
+}
+
+/* What is known of a process stays until it has ended and its last stacks have been named. */
+static void test_perf_map_is_given_back(void **state)
+{
+	pid_t pid = sleeper();
+	char path[64];
+
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", pid);
+	write_map(path, "1000 20 first\n");
+	expect_of(symbolizer, pid, 0x1000, "first");
+	unlink(path);
+	kb_symbolizer__forget_ended(symbolizer);
+	expect_of(symbolizer, pid, 0x1000, "first");
+	python__kill(pid);
+	expect_of(symbolizer, pid, 0x1000, "first");
+	kb_symbolizer__forget_ended(symbolizer);
+	expect_of(symbolizer, pid, 0x1000, "0x1000 in [anonymous]");
 }
 
 static void test_kernel(void **state)
@@ -472,12 +499,19 @@ static void test_kernel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_own_symbols),    cmocka_unit_test(test_libc),
-		cmocka_unit_test(test_variants),       cmocka_unit_test(test_stripped),
-		cmocka_unit_test(test_modules),	       cmocka_unit_test(test_deleted),
-		cmocka_unit_test(test_vdso),	       cmocka_unit_test(test_anonymous),
-		cmocka_unit_test(test_store),	       cmocka_unit_test(test_perf_map),
-		cmocka_unit_test(test_perf_map_grows), cmocka_unit_test(test_kernel),
+		cmocka_unit_test(test_own_symbols),
+		cmocka_unit_test(test_libc),
+		cmocka_unit_test(test_variants),
+		cmocka_unit_test(test_stripped),
+		cmocka_unit_test(test_modules),
+		cmocka_unit_test(test_deleted),
+		cmocka_unit_test(test_vdso),
+		cmocka_unit_test(test_anonymous),
+		cmocka_unit_test(test_store),
+		cmocka_unit_test(test_perf_map),
+		cmocka_unit_test(test_perf_map_grows),
+		cmocka_unit_test(test_perf_map_is_given_back),
+		cmocka_unit_test(test_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

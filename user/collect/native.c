@@ -324,6 +324,11 @@ void kb_native__notice(struct kb_native *n, const struct kb_notice *notice)
 	}
 }
 
+void kb_native__end_generation(struct kb_native *n)
+{
+	kb_symbolizer__forget_ended(n->symbolizer);
+}
+
 bool kb_native__one_by_one(const struct kb_native *n, uint32_t proc)
 {
 	return proc < n->n_minors && n->minors[proc] && n->minors[proc] <= 10;

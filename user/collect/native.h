@@ -33,6 +33,9 @@ void kb_native__new_process(struct kb_native *native, uint32_t proc, uint32_t pa
 			    int minor);
 /* A notice of the kinds MAPS and TABLE; others are left alone. */
 void kb_native__notice(struct kb_native *native, const struct kb_notice *notice);
+/* When all stacks of a generation have been named: gives back what names of processes that ended
+ * need. */
+void kb_native__end_generation(struct kb_native *native);
 /* Builds one of the tables that are wanted. True: there are more. */
 bool kb_native__work(struct kb_native *native);
 

@@ -207,6 +207,8 @@ struct kb_error *kb_session__drain(struct kb_session *s)
 		KB_TRY(s->collector->drain(s->context));
 	if (s->ingest)
 		kb_ingest__end_generation(s->ingest, s->generation);
+	if (s->native)
+		kb_native__end_generation(s->native);
 	s->generation++;
 	KB_TRY(take_ledger(s));
 	s->drain_now = false;

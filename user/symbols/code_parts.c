@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <stdlib.h>
-#include <string.h>
 #include "symbols/code_parts.h"
+#include "symbols/far_jumps.h"
 
 #define CODE_MAX (256u << 20)
 #define WINDOW	 (1u << 20) /* bytes of code in memory at a time */
@@ -21,6 +21,7 @@ struct kb_code_parts {
 struct scan {
 	struct kb_code_parts *parts;
 	uint64_t base, limit; /* of the file's relative addresses */
+	uint64_t window;      /* relative address of the code at hand */
 	uint32_t at;	      /* the function that the last jump was from */
 };
 
@@ -54,31 +55,6 @@ static bool begins_in_the_middle(const struct kb_unwind_table *table, uint32_t i
 
 /* ---------------------------------------------------------------- jumps */
 
-#if defined(__x86_64__)
-
-#define JUMP_BYTES 6
-
-/* Length of a jump, or a conditional one, to a fixed place that may be far away; else 0. */
-static uint32_t jump_at(const uint8_t *code, int32_t *distance)
-{
-	uint32_t length = code[0] == 0xe9 ? 5 : code[0] == 0x0f && (code[1] & 0xf0) == 0x80 ? 6 : 0;
-
-	if (length)
-		memcpy(distance, code + length - sizeof(*distance), sizeof(*distance));
-	return length;
-}
-
-#else
-
-#define JUMP_BYTES 4
-
-static uint32_t jump_at(const uint8_t *code, int32_t *distance)
-{
-	return 0;
-}
-
-#endif
-
 static void vote(struct kb_code_parts *parts, uint32_t part, uint32_t owner, uint32_t votes)
 {
 	if (parts->owners[part] == owner + 1) {
@@ -91,9 +67,12 @@ static void vote(struct kb_code_parts *parts, uint32_t part, uint32_t owner, uin
 	}
 }
 
-static void take_jump(struct scan *scan, uint64_t from, uint64_t to)
+/* Few wrong guesses reach into the file's code, and none has a majority. */
+static void take_jump(void *context, uint32_t from_byte, int64_t to_byte)
 {
+	struct scan *scan = context;
 	struct kb_code_parts *parts = scan->parts;
+	uint64_t from = scan->window + from_byte, to = scan->window + (uint64_t)to_byte;
 	const struct kb_unwind_table *table = parts->table;
 	uint32_t target;
 
@@ -115,32 +94,17 @@ static void take_jump(struct scan *scan, uint64_t from, uint64_t to)
 		vote(parts, scan->at, target, 1);
 }
 
-/*
- * Every byte is taken for the start of an instruction. What is none points anywhere in 4 GB, so
- * that few of these wrong guesses reach into the file's code, and none has a majority.
- */
-static void scan_code(struct scan *scan, const uint8_t *code, uint32_t size, uint64_t relative)
-{
-	for (uint32_t i = 0; i + JUMP_BYTES <= size; i++) {
-		int32_t distance;
-		uint32_t length = jump_at(code + i, &distance);
-
-		if (length)
-			take_jump(scan, relative + i,
-				  relative + i + length + (uint64_t)(int64_t)distance);
-	}
-}
-
 static void scan_segment(struct scan *scan, const struct kb_elf_file *file,
 			 const struct kb_elf_segment *segment, uint8_t *window)
 {
 	/* Windows overlap, so that no jump lies across their border. */
-	for (uint64_t at = 0; at < segment->size; at += WINDOW - JUMP_BYTES + 1) {
+	for (uint64_t at = 0; at < segment->size; at += WINDOW - KB_FAR_JUMP_BYTES + 1) {
 		uint64_t size = segment->size - at < WINDOW ? segment->size - at : WINDOW;
 
 		if (!kb_elf_file__read(file, segment->address + at, window, size))
 			return;
-		scan_code(scan, window, (uint32_t)size, segment->address + at - scan->base);
+		scan->window = segment->address + at - scan->base;
+		kb_far_jumps__find(window, (uint32_t)size, take_jump, scan);
 	}
 }
 

@@ -14,6 +14,7 @@
 #include "symbols/perf_map.h"
 #include "symbols/symbolizer.h"
 #include "system/debug_file.h"
+#include "system/process.h"
 
 /* Names in all; those of one large process have 2 MB. */
 #define NAME_BYTES_MAX (256u << 20)
@@ -28,7 +29,8 @@ static const char NAMES_FULL[] = "<too many names>";
 
 struct process_symbols {
 	pid_t pid;
-	uint64_t read_ns; /* when its map was last looked at */
+	uint64_t start_ns; /* of the process, 0: it had ended already */
+	uint64_t read_ns;  /* when its map was last looked at */
 	struct kb_file_key key;
 	struct kb_symbol_table table;
 	UT_hash_handle hh;
@@ -219,6 +221,7 @@ bool kb_symbolizer__find(struct kb_symbolizer *symbolizer, const struct kb_modul
 static struct process_symbols *process_of(struct kb_symbolizer *symbolizer, pid_t pid)
 {
 	struct process_symbols *process;
+	struct kb_process_stat stat;
 
 	HASH_FIND_INT(symbolizer->processes, &pid, process);
 	if (process)
@@ -229,6 +232,7 @@ static struct process_symbols *process_of(struct kb_symbolizer *symbolizer, pid_
 	if (!process)
 		return NULL;
 	process->pid = pid;
+	process->start_ns = kb_process__stat(pid, &stat) ? stat.start_ns : 0;
 	HASH_ADD_INT(symbolizer->processes, pid, process);
 	return process;
 }
@@ -267,13 +271,14 @@ void kb_symbolizer__process(struct kb_symbolizer *symbolizer, pid_t pid, uint64_
 		set_unknown(symbolizer, address, label, symbol);
 }
 
-void kb_symbolizer__forget_process(struct kb_symbolizer *symbolizer, pid_t pid)
+void kb_symbolizer__forget_ended(struct kb_symbolizer *symbolizer)
 {
-	struct process_symbols *process;
+	struct process_symbols *process, *next;
+	struct kb_process_stat stat;
 
-	HASH_FIND_INT(symbolizer->processes, &pid, process);
-	if (process)
-		forget(symbolizer, process);
+	HASH_ITER (hh, symbolizer->processes, process, next)
+		if (!kb_process__stat(process->pid, &stat) || stat.start_ns != process->start_ns)
+			forget(symbolizer, process);
 }
 
 /* ---------------------------------------------------------------- kernel */

@@ -74,8 +74,8 @@ bool kb_symbolizer__find(struct kb_symbolizer *symbolizer, const struct kb_modul
  */
 void kb_symbolizer__process(struct kb_symbolizer *symbolizer, pid_t pid, uint64_t address,
 			    const char *label, struct kb_symbol *symbol);
-/* Forgets what is known of a process that has ended or executes another program. */
-void kb_symbolizer__forget_process(struct kb_symbolizer *symbolizer, pid_t pid);
+/* Gives back the maps of processes that have ended since (a reused PID is another process). */
+void kb_symbolizer__forget_ended(struct kb_symbolizer *symbolizer);
 
 /* Names a kernel address, from /proc/kallsyms; "0xffff… in [kernel]" when that shows none (it
  * needs CAP_SYSLOG, and kernel.kptr_restrict below 2). */
