@@ -75,7 +75,9 @@ def check(env, py, base, head, *options, status=0):
 
 
 def measure(report, metric):
-    return next(row for row in report["measures"] if row["metric"] == metric)
+    found = [row for row in report["measures"] if row["metric"] == metric]
+    assert found, f"no {metric}: {report['notes']}"
+    return found[0]
 
 
 def counts(report, metric, what="counts"):
@@ -184,7 +186,7 @@ def test_check_counts(env):
     if env.py.root != "/":
         # Another libc than keelback's own: its malloc is not found before it runs.
         metrics = ["calls"]
-        assert any("counting allocations is not possible: the first allocations" in note for note in same["notes"]), same["notes"]
+        assert any(re.match("counting allocations is not possible: (the first alloc|no Py|a Py)", note) for note in same["notes"]), same["notes"]
     for metric in metrics:
         assert measure(same, metric)["change"] == 0 and measure(same, metric)["base"] > 0, (same["measures"], same["notes"])
     more = check(env, env.py, CALLS.replace("EXTRA", "pass"), CALLS.replace("EXTRA", "leaf(n)"), "--threshold",

@@ -295,10 +295,27 @@ static void test_shell_command(void **state)
 		{ "(python3 x.py)", "(python3 x.py)" },
 	};
 
+	static const struct {
+		const char *command, *text;
+	} programs[] = {
+		{ "python3 x.py", "python3" },
+		{ " A=1 B=2 /bin/python3 x.py", "/bin/python3" },
+		{ "A=1", "-" },
+		{ "$PY x.py", "-" },
+		{ "'a b' c", "-" },
+		{ "python3 x.py | cat", "-" },
+	};
+
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		char *text = kb_shell_command__with_exec(cases[i].command);
 
 		assert_string_equal(text, cases[i].text);
+		free(text);
+	}
+	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
+		char *text = kb_shell_command__program(programs[i].command);
+
+		assert_string_equal(text ? text : "-", programs[i].text);
 		free(text);
 	}
 }

@@ -226,6 +226,7 @@ static struct kb_error *create_target(const struct kb_check_runner *r, enum kb_c
 	char path[64], *real = NULL;
 	struct kb_error *err;
 
+	opts.interpreter = r->sides[side].program;
 	if (interpreter >= 0) {
 		/* Libraries are looked for beside it, so its name is better where it is right. */
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", interpreter);

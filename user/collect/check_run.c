@@ -88,7 +88,10 @@ static struct kb_error *open_sampler(struct kb_check_runner *r, enum kb_check_si
 	session = kb_sampler__session(side->sampler);
 	kb_identifier__on_image(session->identifier, on_image, side);
 	KB_TRY(kb_sampler__wake_on(side->sampler, kb_launcher__fd(side->launcher)));
-	return kb_sampler__start(side->sampler);
+	KB_TRY(kb_sampler__start(side->sampler));
+	/* A program that is over in milliseconds may never be met while it runs. */
+	return side->program ? kb_identifier__expect_command(session->identifier, side->program)
+			     : NULL;
 }
 
 static void close_sampler(struct kb_check_runner_side *side)
@@ -395,6 +398,7 @@ static struct kb_error *complete(struct kb_check_runner *r, const struct kb_chec
 			return kb_usage("the command for %s is longer than %d bytes",
 					kb_check_side__name(side), BYTES_MAX);
 		r->sides[side].command = kb_shell_command__with_exec(command);
+		r->sides[side].program = kb_shell_command__program(command);
 		if (!r->sides[side].command)
 			return kb_error__no_memory();
 	}
@@ -433,6 +437,7 @@ struct kb_error *kb_check__run(const struct kb_check_opts *opts, struct kb_check
 		if (r->sides[side].interpreter >= 0)
 			close(r->sides[side].interpreter);
 		free(r->sides[side].command);
+		free(r->sides[side].program);
 	}
 	if (err)
 		kb_check__destroy(r->check);

@@ -13,6 +13,7 @@ struct kb_check_runner {
 	struct kb_check *check;
 	struct kb_check_runner_side {
 		char *command; /* for the shell */
+		char *program; /* that it runs, or NULL: not known */
 		struct kb_launcher *launcher;
 		struct kb_target *target;
 		struct kb_sampler *sampler; /* NULL: degraded */

@@ -352,9 +352,11 @@ struct kb_error *kb_memory_processes__add(struct kb_memory_processes *p, pid_t p
 	free(setting);
 	if (interp->initialized)
 		kb_memory_facts__of_process(&facts, pid, interp->bias);
-	/* The command that was held executes what was expected. */
+	/* The command that was held executes what was expected. On a slow machine its libc may not
+	 * be mapped yet. */
 	if (traced && traced->proc == KB_ID_NONE && traced->probes &&
-	    traced->image == file->image && (!*traced->libc || !strcmp(traced->libc, key))) {
+	    traced->image == file->image &&
+	    (!*traced->libc || !has_libc || !strcmp(traced->libc, key))) {
 		traced->proc = proc;
 		tell_native(p, traced, interp);
 		return NULL;

@@ -137,6 +137,8 @@ const char *kb_check__gap_of_memory(const struct kb_profile *profile)
 		if (process->attached_ns)
 			return "the first allocations of a Python that was not known beforehand "
 			       "are missing";
+		if (!process->sums[KB_MEMORY_HEAP].total_blocks)
+			return "a Python was seen, and none of its allocations";
 		if (process->lost_blocks)
 			return "not every allocation was counted (see its ledger)";
 	}

@@ -37,15 +37,37 @@ static bool is_program(const char *word)
 	return true;
 }
 
-char *kb_shell_command__with_exec(const char *command)
+/* Operators are looked for in quotes as well: then it is not taken for simple, which is never
+ * wrong. */
+static bool is_simple(const char *command)
 {
 	const char *word = command + strspn(command, " \t");
-	const char *prefix = is_assignment(word) ? "exec env " : "exec ";
+
+	return *word && !strpbrk(word, ";|&()\n`<>#") && (is_assignment(word) || is_program(word));
+}
+
+char *kb_shell_command__with_exec(const char *command)
+{
+	const char *prefix = "";
 	char *text;
 
-	/* Operators are looked for in quotes as well: then it is left as it is, which is never
-	 * wrong. */
-	if (!*word || strpbrk(word, ";|&()\n`<>#") || (!is_assignment(word) && !is_program(word)))
-		prefix = "";
+	if (is_simple(command))
+		prefix = is_assignment(command + strspn(command, " \t")) ? "exec env " : "exec ";
 	return asprintf(&text, "%s%s", prefix, command) < 0 ? NULL : text;
+}
+
+char *kb_shell_command__program(const char *command)
+{
+	const char *word = command + strspn(command, " \t");
+	size_t length;
+
+	/* What a shell would expand is left to it. */
+	if (!is_simple(command) || strpbrk(word, "'\"\\$*?[~"))
+		return NULL;
+	while (is_assignment(word)) {
+		word += strcspn(word, " \t");
+		word += strspn(word, " \t");
+	}
+	length = strcspn(word, " \t");
+	return length ? strndup(word, length) : NULL;
 }

@@ -9,4 +9,8 @@
  */
 char *kb_shell_command__with_exec(const char *command);
 
+/* The program that a single simple command runs, as it is written there; NULL: the command is not
+ * that simple, or memory is out. free() it. */
+char *kb_shell_command__program(const char *command);
+
 #endif
