@@ -12,7 +12,6 @@ observed it times both itself, which is what is true; what the profilers say is 
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,81 +20,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functional"))
 
 import harness  # noqa: E402
+from call_programs import EQUAL  # noqa: E402
 
-TARGET = '''
-import sys, time
-clock = time.process_time
-
-def leaf(x):
-    return x
-
-class Thing:
-    def method(self, a, b, c):
-        self.total = a + b
-        return c
-
-thing = Thing()
-
-def generator(n):
-    for i in range(n):
-        yield i
-
-def fib(n):
-    return n if n < 2 else fib(n - 1) + fib(n - 2)
-
-def longer(n):
-    total = 0
-    for i in range(12):
-        total += n & i
-    return total
-
-def leaves():
-    for i in range(20000): leaf(i)
-
-def methods():
-    t = thing
-    for i in range(20000): t.method(i, 1, 2)
-
-def resumptions():
-    for i in generator(20000): pass
-
-def recursion():
-    for i in range(20): fib(14)
-
-def longer_calls():
-    for i in range(5000): longer(i)
-
-def loop():
-    s = 0
-    for i in range(turns): s += i
-
-def both(n):
-    totals = [0, 0]
-    for i in range(n):
-        began = clock()
-        calls()
-        between = clock()
-        loop()
-        totals[0] += between - began
-        totals[1] += clock() - between
-    return totals
-
-calls, turns = globals()[sys.argv[1]], 20000
-for i in range(4):
-    mine, its = both(30)
-    turns = int(turns * mine / its)
-print("ready", flush=True)
-for line in sys.stdin:
-    how, n = line.split()
-    if how == "cProfile":
-        import cProfile, pstats
-        profile = cProfile.Profile()
-        profile.runcall(both, int(n))
-        times = {name: row[3] for (_, _, name), row in pstats.Stats(profile).stats.items()}
-        print(times[sys.argv[1]], times["loop"], flush=True)
-    else:
-        print(*both(int(n)), flush=True)
-'''
+RATE = 4000  # Hz
 PROGRAMS = "leaves", "methods", "resumptions", "recursion", "longer_calls"
 
 
@@ -116,9 +43,9 @@ class Program:
         self.process.wait()
 
 
-def observe(program, keelback, rounds, output, *options):
-    """Seconds in calls and in the loop, as keelback has them."""
-    command = [keelback, "calls", "-v", "--exact", "--clock", "cpu", "-r", "4000", "-p", str(program.process.pid), *options]
+def observe(program, keelback, rounds, output):
+    """Seconds in calls and in the loop, as keelback has them, and how many it has taken off those in calls."""
+    command = [keelback, "calls", "-v", "--exact", "--clock", "cpu", "-r", str(RATE), "-p", str(program.process.pid)]
     counter = subprocess.Popen([*command, "-f", "json", "-o", output], stderr=subprocess.PIPE, text=True)
     while "counting" not in counter.stderr.readline():
         if counter.poll() is not None:
@@ -128,35 +55,29 @@ def observe(program, keelback, rounds, output, *options):
     said = counter.communicate()[1]
     if counter.returncode:
         sys.exit(f"call_times: {said}")
-    times = {function["name"]: function["cumtime"] for function in json.loads(Path(output).read_text())["functions"]}
-    return times[program.name], times["loop"]
+    result = json.loads(Path(output).read_text())
+    times = {function["name"]: function["cumtime"] for function in result["functions"]}
+    taken_off = sum(entry["count"] for entry in result["ledger"] if entry["name"] == "aftermath") / RATE
+    return times[program.name], times["loop"], taken_off
 
 
-def share(of, true):
+def share(calls, loop, true):
     """Per cent in calls, if the true times were equal."""
-    ratio = of[0] / of[1] / (true[0] / true[1])
+    ratio = calls / loop / (true[0] / true[1])
     return 100 * ratio / (1 + ratio)
 
 
-def measure(py, name, args, directory):
-    """(cProfile, as sampled, as corrected), each the median of the repetitions."""
-    script = Path(directory, "target.py")
-    script.write_text(TARGET)
-    output = str(Path(directory, "calls.json"))
-    found = []
-    for _ in range(args.repeat):
-        program = Program(py, str(script), name)
-        try:
-            row = []
-            for options in (("--as-sampled",), ()):
-                before = program.do(args.rounds)
-                seen = observe(program, args.keelback, args.rounds, output, *options)
-                after = program.do(args.rounds)
-                row.append(share(seen, (before[0] + after[0], before[1] + after[1])))
-            found.append((share(program.do(max(args.rounds // 4, 1), "cProfile"), program.do(args.rounds)), *row))
-        finally:
-            program.end()
-    return tuple(statistics.median(column) for column in zip(*found))
+def measure(py, script, name, args, output):
+    """(cProfile, as sampled, less what was taken off)."""
+    program = Program(py, script, name)
+    try:
+        before = program.do(args.rounds)
+        calls, loop, taken_off = observe(program, args.keelback, args.rounds, output)
+        true = [sum(both) for both in zip(before, program.do(args.rounds))]
+        profiled = program.do(max(args.rounds // 4, 1), "cProfile")
+        return share(*profiled, true), share(calls + taken_off, loop, true), share(calls, loop, true)
+    finally:
+        program.end()
 
 
 def main():
@@ -170,12 +91,15 @@ def main():
     print("| | program | cProfile | as sampled | keelback calls |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="kb-bench-") as directory:
         Path(directory).chmod(0o755)
+        script = Path(directory, "target.py")
+        script.write_text(EQUAL)
         for py in harness.load_matrix():
             if args.python and py.id not in args.python:
                 continue
             for name in args.program or ["leaves"]:
-                shares = measure(py, name, args, directory)
-                print(f"| {py.id} | {name} |", *(f"{value:.1f} % |" for value in shares), flush=True)
+                found = [measure(py, str(script), name, args, str(Path(directory, "calls.json"))) for _ in range(args.repeat)]
+                cells = (" ".join(f"{value:.1f}" for value in column) + " % |" for column in zip(*found))
+                print(f"| {py.id} | {name} |", *cells, flush=True)
 
 
 if __name__ == "__main__":

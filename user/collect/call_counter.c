@@ -387,8 +387,8 @@ static const struct kb_call_aftermath *measure_aftermath(void *context)
 		return NULL;
 	if (kb_call_trial__run(&c->trial, &c->aftermath))
 		return &c->aftermath;
-	kb_info("times of functions that are called often are too long by up to a half: what "
-		"probes leave behind was not measured");
+	kb_warn("functions that are called often look slower than they are, up to twice: what "
+		"probes leave behind could not be measured, and is in the times");
 	return NULL;
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -24,8 +25,8 @@
 
 /* As often as does not yet change the result: an interrupt is slower after a probe, too. */
 #define RATE_HZ	   10000
-#define TIMEOUT_MS 10000
-#define REACH	   2.5 /* in plain calls, as measured: docs/OVERHEAD.md */
+#define TIMEOUT_MS 20000 /* on a busy machine; the program itself stops after 4 seconds each */
+#define REACH	   2.5	 /* in plain calls, as measured: docs/OVERHEAD.md */
 
 /* Calls with little in them, of each kind; those of a plain function count twice. */
 static const char program[] = "import sys, time\n"
@@ -56,12 +57,15 @@ static const char program[] = "import sys, time\n"
 			      "functions = calls, methods, resumptions, recursion, loop\n"
 			      "def rounds(n):\n"
 			      "    totals = [0] * 5\n"
-			      "    for i in range(n):\n"
+			      "    until = time.monotonic() + 4\n"
+			      "    done = 0\n"
+			      "    while done < n and time.monotonic() < until:\n"
 			      "        for which in range(5):\n"
 			      "            began = clock()\n"
 			      "            functions[which]()\n"
 			      "            totals[which] += clock() - began\n"
-			      "    return [total / n for total in totals]\n"
+			      "        done += 1\n"
+			      "    return [int(total / done * 1e9) for total in totals]\n"
 			      "rounds(5)\n"
 			      "print(*rounds(100), flush=True)\n"
 			      "sys.stdin.readline()\n"
@@ -74,8 +78,8 @@ static const char *const called[] = { "calls", "methods", "resumptions", "recurs
 
 struct runner {
 	pid_t pid;
-	int in, out;			  /* its stdin and stdout */
-	double bare[N_CALLED], bare_loop; /* seconds in a round */
+	int socket;			  /* its stdin and stdout */
+	double bare[N_CALLED], bare_loop; /* ns in a round */
 };
 
 void kb_call_trial__init(struct kb_call_trial *trial)
@@ -124,7 +128,8 @@ void kb_call_trial__note(struct kb_call_trial *trial, pid_t pid)
 	    !read_link(pid, "root", root, sizeof(root)))
 		return;
 	/* Both are told from our own root, but it will be run from its. */
-	length = strcmp(root, "/") ? strlen(root) : 0;
+	trial->own_root = !strcmp(root, "/");
+	length = trial->own_root ? 0 : strlen(root);
 	if (strncmp(trial->interpreter, root, length) || trial->interpreter[length] != '/')
 		return;
 	memmove(trial->interpreter, trial->interpreter + length,
@@ -136,13 +141,13 @@ void kb_call_trial__note(struct kb_call_trial *trial, pid_t pid)
 /* ---------------------------------------------------------------- the process */
 
 /* Reads nothing of the user's (-I), no site packages (-S), writes nothing (-B). */
-static void become_interpreter(const struct kb_call_trial *trial, int in, int out)
+static void become_interpreter(const struct kb_call_trial *trial, int socket)
 {
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(null, 2) < 0 || fchdir(trial->root) ||
-	    chroot(".") || chdir("/"))
+	if (dup2(socket, 0) < 0 || dup2(socket, 1) < 0 || dup2(null, 2) < 0 ||
+	    fchdir(trial->root) || (!trial->own_root && chroot(".")) || chdir("/"))
 		_exit(127);
 	execl(trial->interpreter, trial->interpreter, "-I", "-S", "-B", "-c", program,
 	      (char *)NULL);
@@ -151,21 +156,15 @@ static void become_interpreter(const struct kb_call_trial *trial, int in, int ou
 
 static bool start(const struct kb_call_trial *trial, struct runner *runner)
 {
-	int in[2], out[2];
+	int ends[2];
 
-	if (pipe2(in, O_CLOEXEC))
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return false;
-	runner->in = in[1];
-	if (pipe2(out, O_CLOEXEC)) {
-		close(in[0]);
-		return false;
-	}
-	runner->out = out[0];
+	runner->socket = ends[0];
 	runner->pid = fork();
 	if (!runner->pid)
-		become_interpreter(trial, in[0], out[1]);
-	close(in[0]);
-	close(out[1]);
+		become_interpreter(trial, ends[1]);
+	close(ends[1]);
 	return runner->pid > 0;
 }
 
@@ -175,15 +174,13 @@ static void end(struct runner *runner)
 		kill(runner->pid, SIGKILL);
 		waitpid(runner->pid, NULL, 0);
 	}
-	if (runner->in >= 0)
-		close(runner->in);
-	if (runner->out >= 0)
-		close(runner->out);
+	if (runner->socket >= 0)
+		close(runner->socket);
 }
 
 static bool await_output(const struct runner *runner, int timeout_ms)
 {
-	struct pollfd fd = { .fd = runner->out, .events = POLLIN };
+	struct pollfd fd = { .fd = runner->socket, .events = POLLIN };
 
 	return poll(&fd, 1, timeout_ms) > 0;
 }
@@ -195,7 +192,7 @@ static bool read_bare(struct runner *runner)
 
 	if (!await_output(runner, TIMEOUT_MS))
 		return false;
-	n = read(runner->out, line, sizeof(line) - 1);
+	n = read(runner->socket, line, sizeof(line) - 1);
 	if (n <= 0)
 		return false;
 	line[n] = '\0';
@@ -211,7 +208,7 @@ static struct kb_error *observe(const struct runner *runner, struct kb_call_coun
 	bool done = false;
 
 	KB_TRY(kb_call_counter__start(counter));
-	if (write(runner->in, "\n", 1) != 1)
+	if (send(runner->socket, "\n", 1, MSG_NOSIGNAL) != 1)
 		return kb_failed("it has ended");
 	while (!done && !await_output(runner, 0)) {
 		if (kb_now(CLOCK_MONOTONIC) > until)
@@ -255,9 +252,9 @@ static bool conclude(const struct runner *runner, const struct kb_calls *calls,
 
 	if (!loop->ncalls || !leaf->ncalls || loop->cumtime <= 0 || runner->bare_loop <= 0)
 		return false;
-	longer = loop->cumtime / (double)loop->ncalls / runner->bare_loop;
+	longer = loop->cumtime / (double)loop->ncalls / KB_CALLS_SECONDS(runner->bare_loop);
 	for (int i = 0; i < N_CALLED; i++) {
-		bare += runner->bare[i];
+		bare += KB_CALLS_SECONDS(runner->bare[i]);
 		probed += stats_of(calls, called[i])->cumtime / (double)loop->ncalls / longer;
 	}
 	if (probed <= bare)
@@ -272,7 +269,7 @@ static bool conclude(const struct runner *runner, const struct kb_calls *calls,
 
 bool kb_call_trial__run(const struct kb_call_trial *trial, struct kb_call_aftermath *aftermath)
 {
-	struct runner runner = { .pid = -1, .in = -1, .out = -1 };
+	struct runner runner = { .pid = -1, .socket = -1 };
 	struct kb_call_counter *counter = NULL;
 	struct kb_target *target = NULL;
 	struct kb_error *err = NULL;

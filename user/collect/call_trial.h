@@ -13,7 +13,8 @@
  * of calls, first without probes and then in a session like the target's.
  */
 struct kb_call_trial {
-	int root; /* directory, -1: no interpreter is known */
+	int root;      /* directory, -1: no interpreter is known */
+	bool own_root; /* it is ours */
 	char interpreter[PATH_MAX];
 };
 
