@@ -33,6 +33,12 @@ struct kb_call_counter_opts {
 	bool builtins;	  /* C functions and methods as well */
 	unsigned rate_hz; /* of samples for KB_CALLS_SAMPLED; 0: 1,000 */
 	/*
+	 * With KB_CALLS_SAMPLED, and all calls: times as the samples give them. Else the target's
+	 * interpreter is run for three seconds at the end, by itself, to see how much slower a
+	 * program is after a probe, and that is taken off.
+	 */
+	bool as_sampled;
+	/*
 	 * Only these are counted, at hardware breakpoints: MODULE:FUNCTION, such as __main__:work
 	 * or json.decoder:JSONDecoder.decode, or FILE:LINE. Others then cost the program nothing;
 	 * each hit costs some 20 microseconds. At most KB_CALLS_CHOSEN_FUNCTIONS. Times are

@@ -351,3 +351,81 @@ def work():
 
 PROGRAMS = dict(json=JSON, tokenize=TOKENIZE, regex=REGEX, asyncio=ASYNCIO, decimal=DECIMAL, threads=THREADS, mix=MIX,
                 builtins=BUILTINS)
+
+
+# Something that calls a lot and a loop that calls nothing take turns, made so that both take as long. On stdin are
+# the rounds to do; seconds in each are printed.
+EQUAL = '''
+import sys, time
+clock = time.process_time
+
+def leaf(x):
+    return x
+
+class Thing:
+    def method(self, a, b, c):
+        self.total = a + b
+        return c
+
+thing = Thing()
+
+def generator(n):
+    for i in range(n):
+        yield i
+
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+def longer(n):
+    total = 0
+    for i in range(12):
+        total += n & i
+    return total
+
+def leaves():
+    for i in range(20000): leaf(i)
+
+def methods():
+    t = thing
+    for i in range(20000): t.method(i, 1, 2)
+
+def resumptions():
+    for i in generator(20000): pass
+
+def recursion():
+    for i in range(20): fib(14)
+
+def longer_calls():
+    for i in range(5000): longer(i)
+
+def loop():
+    s = 0
+    for i in range(turns): s += i
+
+def both(n):
+    totals = [0, 0]
+    for i in range(n):
+        began = clock()
+        calls()
+        between = clock()
+        loop()
+        totals[0] += between - began
+        totals[1] += clock() - between
+    return totals
+
+calls, turns = globals()[sys.argv[1]], 20000
+for i in range(4):
+    mine, its = both(30)
+    turns = int(turns * mine / its)
+print("ready", flush=True)
+for line in sys.stdin:
+    how, n = line.split()
+    if how == "cProfile":
+        import cProfile, pstats
+        profile = cProfile.Profile()
+        profile.runcall(both, int(n))
+        times = {name: row[3] for (_, _, name), row in pstats.Stats(profile).stats.items()}
+        print(times[sys.argv[1]], times["loop"], flush=True)
+    else:
+        print(*both(int(n)), flush=True)
+'''

@@ -30,12 +30,21 @@ struct calls_args {
 	uint64_t window_ns;
 	long rate_hz;
 	long tid;
-	bool exact, builtins;
+	bool exact, builtins, as_sampled;
 	const char *functions[KB_CALLS_CHOSEN_FUNCTIONS];
 	size_t n_functions;
 };
 
-enum { KEY_TIME = 512, KEY_CLOCK, KEY_DUTY, KEY_EXACT, KEY_BUILTINS, KEY_WINDOW, KEY_FUNCTION };
+enum {
+	KEY_TIME = 512,
+	KEY_CLOCK,
+	KEY_DUTY,
+	KEY_EXACT,
+	KEY_BUILTINS,
+	KEY_WINDOW,
+	KEY_FUNCTION,
+	KEY_AS_SAMPLED
+};
 
 static const struct argp_option options[] = {
 	{ "duration", 'd', "SECONDS", 0,
@@ -55,6 +64,11 @@ static const struct argp_option options[] = {
 	  0 },
 	{ "clock", KEY_CLOCK, "CLOCK", 0, "wall (default), or cpu: time on a processor", 0 },
 	{ "rate", 'r', "HZ", 0, "Samples per second and thread for --time sampled (default: 1000)",
+	  0 },
+	{ "as-sampled", KEY_AS_SAMPLED, NULL, 0,
+	  "Leave sampled times as they are; else the target's interpreter is run for three seconds "
+	  "at "
+	  "the end, to see how much slower a program is after a probe, and that is taken off",
 	  0 },
 	{ "tid", 't', "TID", 0, "Only this thread, by host TID", 0 },
 	{ "builtins", KEY_BUILTINS, NULL, 0,
@@ -114,6 +128,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_BUILTINS:
 		args->builtins = true;
+		return 0;
+	case KEY_AS_SAMPLED:
+		args->as_sampled = true;
 		return 0;
 	case KEY_FUNCTION:
 		return kb_cli__fail(state, add_function(args, arg));
@@ -230,6 +247,7 @@ static struct kb_error *open_run(struct run *run)
 		.window_ms = args->window_ns / KB_NS_PER_MS,
 		.builtins = args->builtins,
 		.rate_hz = args->rate_hz,
+		.as_sampled = args->as_sampled,
 		.functions = args->functions,
 		.n_functions = args->n_functions,
 	};

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "collect/call_counter.h"
+#include "collect/call_trial.h"
 #include "collect/call_windows.h"
 #include "collect/jit.h"
 #include "collect/chosen.h"
@@ -33,6 +34,8 @@ struct kb_call_counter {
 	struct kb_chosen *chosen; /* instead of programs and probes, which are NULL then */
 	struct kb_call_ingest ingest;
 	struct kb_call_windows windows;
+	struct kb_call_trial trial;
+	struct kb_call_aftermath aftermath;
 	uint64_t trap_ns;
 	struct kb_call_cost spent; /* up to the start of the window */
 	struct kb_error *failed;   /* while polling: told at the next occasion */
@@ -107,6 +110,7 @@ static void on_identified(pid_t pid, uint32_t proc, const struct kb_interpreter 
 	struct kb_proc known;
 	struct kb_error *err = NULL;
 
+	kb_call_trial__note(&c->trial, pid);
 	if (kb_programs__get_proc(c->session->programs, pid, &known)) {
 		kb_jit__note(c->session, known.image, pid);
 		err = kb_call_probes__attach_process(c->probes, known.image, pid);
@@ -191,6 +195,9 @@ static int work(int wait_ms, void *context)
 
 	if (c->chosen)
 		return kb_chosen__work(c->chosen, wait_ms);
+	/* A command may execute one thing after another, and be gone when its record is read. */
+	if (c->session->launch.pid)
+		kb_call_trial__note(&c->trial, c->session->launch.pid);
 	if (!windowed(c) || !c->session->running || c->failed)
 		return wait_ms;
 	until = kb_call_windows__until(&c->windows, now);
@@ -341,6 +348,7 @@ struct kb_error *kb_call_counter__create(const struct kb_target *target,
 	if (!c)
 		return kb_error__no_memory();
 	kb_session__init(&c->own);
+	kb_call_trial__init(&c->trial);
 	c->target = target;
 	err = KB_COPY_OPTIONS(&c->opts, opts);
 	if (!err)
@@ -354,12 +362,34 @@ struct kb_error *kb_call_counter__create(const struct kb_target *target,
 
 struct kb_error *kb_call_counter__start(struct kb_call_counter *c)
 {
-	return kb_session__start(c->session);
+	KB_TRY(kb_session__start(c->session));
+	if (c->session->launch.pid)
+		kb_call_trial__note(&c->trial, c->session->launch.pid);
+	return NULL;
 }
 
 struct kb_error *kb_call_counter__poll(struct kb_call_counter *c, int timeout_ms, bool *done)
 {
 	return kb_session__poll(c->session, timeout_ms, done);
+}
+
+#define AFTERMATH_TYPICAL 20e-9 /* seconds after a call */
+#define AFTERMATH_LEAST	  0.01	/* of all time: less is not worth a trial */
+
+/* What is to be taken off the sampled times; NULL: nothing, or nothing that is known. */
+static const struct kb_call_aftermath *measure_aftermath(void *context)
+{
+	struct kb_call_counter *c = context;
+	struct kb_call_stats total = kb_calls__total(c->ingest.calls);
+
+	if (c->opts.as_sampled || windowed(c) || !total.ncalls ||
+	    (double)total.ncalls * AFTERMATH_TYPICAL < total.tottime * AFTERMATH_LEAST)
+		return NULL;
+	if (kb_call_trial__run(&c->trial, &c->aftermath))
+		return &c->aftermath;
+	kb_warn("functions that are called often look slower than they are, up to twice: what "
+		"probes leave behind could not be measured, and is in the times");
+	return NULL;
 }
 
 struct kb_error *kb_call_counter__stop(struct kb_call_counter *c)
@@ -382,7 +412,8 @@ struct kb_error *kb_call_counter__stop(struct kb_call_counter *c)
 	}
 	KB_TRY(take(c, true));
 	if (c->opts.timing == KB_CALLS_SAMPLED)
-		KB_TRY(kb_call_ingest__add_times(&c->ingest, session->profile));
+		KB_TRY(kb_call_ingest__add_times(&c->ingest, session->profile, measure_aftermath,
+						 c));
 	KB_TRY(kb_call_ingest__set_ledger(&c->ingest, session->profile, c->windows.rough));
 	KB_TRY(set_meta(c));
 	return c->chosen ? kb_chosen__finish(c->chosen) : NULL;
@@ -411,6 +442,7 @@ void kb_call_counter__destroy(struct kb_call_counter *c)
 	kb_call_probes__destroy(c->probes);
 	kb_call_programs__destroy(c->programs);
 	kb_call_ingest__free(&c->ingest);
+	kb_call_trial__free(&c->trial);
 	if (c->sampler)
 		kb_sampler__destroy(c->sampler);
 	else

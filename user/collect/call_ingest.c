@@ -6,8 +6,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "collect/call_counter.h"
-#include "format/function_table.h"
-#include "format/sample_time.h"
 #include "model/profile.h"
 
 void kb_call_ingest__free(struct kb_call_ingest *ingest)
@@ -17,8 +15,7 @@ void kb_call_ingest__free(struct kb_call_ingest *ingest)
 	kb_calls__destroy(ingest->calls);
 }
 
-/* What cProfile calls a function: co_name, which is the end of the qualified name. */
-static const char *plain_name(const char *name)
+const char *kb_call_ingest__plain_name(const char *name)
 {
 	const char *dot = strrchr(name, '.');
 
@@ -28,7 +25,7 @@ static const char *plain_name(const char *name)
 static uint32_t add_python(struct kb_call_ingest *ingest, const struct kb_function_info *info)
 {
 	return kb_calls__add_function(ingest->calls, info->file, info->first_line,
-				      plain_name(info->name));
+				      kb_call_ingest__plain_name(info->name));
 }
 
 #define C_FILE "~" /* as cProfile has it */
@@ -101,7 +98,8 @@ uint32_t kb_call_ingest__name(struct kb_call_ingest *ingest, uint32_t number, co
 
 	if (!place)
 		return KB_ID_NONE;
-	*place = kb_calls__add_function(ingest->calls, file, line, plain_name(name));
+	*place =
+		kb_calls__add_function(ingest->calls, file, line, kb_call_ingest__plain_name(name));
 	return *place;
 }
 
@@ -182,63 +180,6 @@ struct kb_error *kb_call_ingest__take(struct kb_call_ingest *ingest,
 	return NULL;
 }
 
-/* ---------------------------------------------------------------- times */
-
-static struct kb_call_stats times(uint64_t direct, uint64_t cumulative, double per_second)
-{
-	return (struct kb_call_stats){
-		.tottime = kb_sample_time__seconds(direct, per_second),
-		.cumtime = kb_sample_time__seconds(cumulative, per_second),
-	};
-}
-
-static struct kb_error *add_rows(struct kb_call_ingest *ingest,
-				 const struct kb_function_table *table, double per_second,
-				 uint32_t *ids)
-{
-	for (uint32_t i = 0; i < table->n_rows; i++) {
-		const struct kb_function_row *row = &table->rows[i];
-		struct kb_call_stats stats = times(row->direct, row->cumulative, per_second);
-
-		ids[i] = kb_calls__add_function(
-			ingest->calls, *row->label.file ? row->label.file : C_FILE,
-			*row->label.file ? row->label.number : 0, plain_name(row->label.name));
-		if (ids[i] == KB_ID_NONE ||
-		    !kb_calls__add_stats(ingest->calls, KB_ID_NONE, ids[i], &stats))
-			return kb_failed("more functions than call statistics hold");
-	}
-	for (uint32_t i = 0; i < table->n_rows; i++) {
-		const struct kb_function_row *row = &table->rows[i];
-
-		for (uint32_t j = 0; j < row->n_callers; j++) {
-			const struct kb_caller_row *caller = &table->callers[row->first_caller + j];
-			struct kb_call_stats stats =
-				times(caller->direct, caller->cumulative, per_second);
-
-			if (!kb_calls__add_edge(ingest->calls, KB_ID_NONE, ids[caller->caller],
-						ids[i], &stats))
-				return kb_failed("more callers than call statistics hold");
-		}
-	}
-	return NULL;
-}
-
-struct kb_error *kb_call_ingest__add_times(struct kb_call_ingest *ingest,
-					   const struct kb_profile *profile)
-{
-	double per_second = kb_sample_time__per_second(profile);
-	struct kb_function_table *table;
-	struct kb_error *err;
-	uint32_t *ids;
-
-	KB_TRY(kb_function_table__create(profile, KB_ROWS_FUNCTIONS, &table));
-	ids = calloc((size_t)table->n_rows + 1, sizeof(*ids));
-	err = ids ? add_rows(ingest, table, per_second, ids) : kb_error__no_memory();
-	free(ids);
-	kb_function_table__destroy(table);
-	return err;
-}
-
 /* ---------------------------------------------------------------- the ledger */
 
 static struct kb_error *set_entry(struct kb_call_ingest *ingest, struct kb_ledger_entry entry)
@@ -297,6 +238,10 @@ struct kb_error *kb_call_ingest__set_ledger(struct kb_call_ingest *ingest,
 	}
 	for (size_t i = 0; i < sizeof(notes) / sizeof(*notes); i++)
 		KB_TRY(set_entry(ingest, kb_profile__ledger(profile, notes[i])));
+	KB_TRY(set_entry(ingest,
+			 (struct kb_ledger_entry){
+				 "aftermath", "samples of what probes left behind: taken off, too",
+				 ingest->aftermath, false, true }));
 	KB_TRY(set_entry(ingest,
 			 (struct kb_ledger_entry){
 				 "windows_rough",

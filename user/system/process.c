@@ -18,6 +18,7 @@ static ssize_t read_proc(pid_t pid, const char *name, char *text, size_t size)
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	text[0] = '\0';
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
@@ -108,6 +109,54 @@ void kb_process__command(pid_t pid, char *text, size_t size)
 		if (!text[i])
 			text[i] = ' ';
 	}
+}
+
+static bool same_line(const char *a, const char *b, const char *name)
+{
+	size_t length;
+
+	a = strstr(a, name);
+	b = strstr(b, name);
+	if (!a || !b)
+		return !a && !b;
+	length = strcspn(a + 1, "\n") + 1;
+	return !strncmp(a, b, length) && (b[length] == '\n' || !b[length]);
+}
+
+static ssize_t read_user_namespace(pid_t pid, char *text, size_t size)
+{
+	char path[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	n = readlink(path, text, size - 1);
+	text[n > 0 ? n : 0] = '\0';
+	return n;
+}
+
+bool kb_process__same_rights(pid_t pid)
+{
+	static const char *const lines[] = {
+		"\nUid:",    "\nGid:",	  "\nGroups:",	   "\nCapPrm:",
+		"\nCapEff:", "\nCapBnd:", "\nNoNewPrivs:", "\nSeccomp:"
+	};
+	char ours[4096], theirs[4096];
+
+	if (read_user_namespace(getpid(), ours, sizeof(ours)) <= 0 ||
+	    read_user_namespace(pid, theirs, sizeof(theirs)) <= 0 || strcmp(ours, theirs))
+		return false;
+	/* What a security module says; nothing without one. */
+	if (read_proc(getpid(), "attr/current", ours, sizeof(ours)) !=
+		    read_proc(pid, "attr/current", theirs, sizeof(theirs)) ||
+	    strcmp(ours, theirs))
+		return false;
+	if (read_proc(getpid(), "status", ours, sizeof(ours)) <= 0 ||
+	    read_proc(pid, "status", theirs, sizeof(theirs)) <= 0)
+		return false;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
+		if (!same_line(ours, theirs, lines[i]))
+			return false;
+	return true;
 }
 
 bool kb_process__may_not_be_read(pid_t pid)

@@ -38,6 +38,10 @@ void kb_process__command(pid_t pid, char *text, size_t size);
 /* Even root may be kept from a process by a security module or a sandbox. */
 bool kb_process__may_not_be_read(pid_t pid);
 
+/* Has it the same user, capabilities and confinement as we? Then running what it runs gives nobody
+ * more rights than he had. */
+bool kb_process__same_rights(pid_t pid);
+
 /* A growing list of ids; free(ids). */
 struct kb_pids {
 	pid_t *ids;
