@@ -43,8 +43,8 @@ enum kb_check_metric {
 	KB_CHECK_CYCLES = 7,	   /* the same */
 	/* Counted exactly, in runs of their own: compared as they are. */
 	KB_CHECK_CALLS = 8,	  /* of Python functions */
-	KB_CHECK_ALLOCATIONS = 9, /* blocks, freed or not */
-	KB_CHECK_PEAK = 10,	  /* bytes alive at once, at most */
+	KB_CHECK_ALLOCATIONS = 9, /* blocks, freed or not, of Python functions */
+	KB_CHECK_PEAK = 10,	  /* bytes of theirs that were alive when the heap was largest */
 	KB_CHECK_METRICS,
 };
 

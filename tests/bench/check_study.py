@@ -309,7 +309,7 @@ def report(args):
         print("|", " | ".join([name, *cells]), "|")
     for case, group in power.items():
         found = [row for row in group if row["cpu"]["verdict"] == "regression"]
-        first = sum(row["first"] == "parse" for row in found)
+        first = sum((row.get("first") or (row["blamed"] or [None])[0]) == "parse" for row in found)
         right = sum(row["blamed"][:1] == ["parse"] for row in found)
         if group:
             print(f"\n{case} %: parse() is first in {share(first, len(found))} of those found, and blamed in {share(right, len(found))}; estimate "

@@ -68,8 +68,6 @@ struct kb_check {
 	struct kb_profile *profiles[KB_CHECK_SIDES];
 
 	double *runs[KB_CHECK_METRICS][KB_CHECK_SIDES]; /* NULL: no data */
-	uint64_t whole[KB_CHECK_METRICS]
-		      [KB_CHECK_SERIES_COUNT]; /* of a process, such as its peak */
 	bool counted[KB_CHECK_METRICS];
 	bool again[KB_CHECK_METRICS]; /* base was counted twice */
 	struct kb_check_measure measures[KB_CHECK_METRICS];

@@ -105,13 +105,17 @@ struct kb_error *kb_check__add_calls(struct kb_check *check, enum kb_check_serie
 
 /* ---------------------------------------------------------------- memory */
 
-static uint32_t name_of_node(struct kb_check *check, enum kb_check_series series,
-			     const struct kb_profile *profile, uint32_t node)
+static const struct kb_function_info *function_of(const struct kb_profile *profile, uint32_t node)
 {
 	const struct kb_frame_info *frame =
 		kb_profile__frame(profile, kb_profile__nodes(profile)[node].frame);
-	const struct kb_function_info *f = kb_profile__function(profile, frame->function);
 
+	return kb_profile__function(profile, frame->function);
+}
+
+static uint32_t name_of(struct kb_check *check, enum kb_check_series series,
+			const struct kb_function_info *f)
+{
 	return kb_check__name(check, side_of(series), f->kind, f->name, f->file, f->first_line);
 }
 
@@ -155,17 +159,17 @@ struct kb_error *kb_check__add_memory(struct kb_check *check, enum kb_check_seri
 	begin(check, series, KB_CHECK_PEAK);
 	for (uint32_t i = 0; i < kb_memory__n_entries(memory); i++) {
 		const struct kb_memory_entry *e = &entries[i];
+		const struct kb_function_info *f = function_of(profile, e->node);
 		uint32_t name;
 
-		if (kb_memory__group_of(way_of(memory, e->process), e->domain) != KB_MEMORY_HEAP)
+		/* What an interpreter allocates while it starts and ends varies by some blocks. */
+		if (f->kind == KB_FRAME_MARKER ||
+		    kb_memory__group_of(way_of(memory, e->process), e->domain) != KB_MEMORY_HEAP)
 			continue;
-		name = name_of_node(check, series, profile, e->node);
+		name = name_of(check, series, f);
 		KB_TRY(add(check, series, KB_CHECK_ALLOCATIONS, name, KB_ID_NONE, e->total_blocks));
 		KB_TRY(add(check, series, KB_CHECK_PEAK, name, KB_ID_NONE, e->peak_bytes));
 	}
-	for (uint32_t i = 0; i < kb_memory__n_processes(memory); i++)
-		check->whole[KB_CHECK_PEAK][series] +=
-			kb_memory__process(memory, i)->sums[KB_MEMORY_HEAP].peak;
 	return NULL;
 }
 

@@ -187,31 +187,11 @@ static void sum_counts(const struct kb_check *check, enum kb_check_metric metric
 	}
 }
 
-/* The peak of all is not the sum of the functions' peaks, and its own variation is that of base. */
-static void whole_counts(const struct kb_check *check, enum kb_check_metric metric, double *base,
-			 double *head, double *unstable)
-{
-	const uint64_t *whole = check->whole[metric];
-	double first = whole[KB_CHECK_SERIES_BASE], again = whole[KB_CHECK_SERIES_AGAIN];
-
-	*base = first;
-	*head = whole[KB_CHECK_SERIES_HEAD];
-	*unstable = 0;
-	if (!check->again[metric])
-		return;
-	*base = fmax(first, again);
-	*unstable = fabs(first - again);
-}
-
 static struct kb_error *compare_exact(struct kb_check *check, enum kb_check_metric metric)
 {
 	struct kb_check_measure *m = new_measure(check, metric);
-	bool filtered = check->n_only || check->n_ignore;
 
-	if (metric == KB_CHECK_PEAK && !filtered)
-		whole_counts(check, metric, &m->base, &m->head, &m->unstable);
-	else
-		sum_counts(check, metric, &m->base, &m->head, &m->unstable);
+	sum_counts(check, metric, &m->base, &m->head, &m->unstable);
 	m->n = 1;
 	for (int side = 0; side < KB_CHECK_SIDES; side++) {
 		double *value = calloc(1, sizeof(*value));
