@@ -68,7 +68,7 @@ for i in range(50):
 """,
 }
 
-# About a second, half of it in parse(): the planted function is executed PART % longer.
+# About a second, most of it in parse(), which does so much more that the whole takes PERCENT longer.
 PLANTED = """
 PERCENT = %r
 def parse(n):
@@ -83,11 +83,10 @@ def lookup(table, keys):
 def main():
     table = {i: i * 3 for i in range(1000)}
     for i in range(100):
-        # 60 %% of the whole in base; what is added is a share of the whole.
         parse(WORK + int(WORK / SHARE * PERCENT / 100))
         render(range(4400))
         lookup(table, range(0, 26000))
-SHARE = 0.6
+SHARE = 0.72  # of parse() in base, measured
 WORK = 104000
 main()
 """
