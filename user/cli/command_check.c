@@ -121,7 +121,7 @@ static struct kb_error *report(const struct kb_check_args *args, const struct kb
 static struct kb_error *run(struct kb_check_args *args, int *status)
 {
 	struct kb_check *check = NULL;
-	struct kb_error *err;
+	struct kb_error *err, *reported;
 
 	KB_TRY(kb_check_args__complete(args));
 	KB_TRY(kb_check_history_args__open(&args->history, args->general.quiet));
@@ -130,7 +130,12 @@ static struct kb_error *run(struct kb_check_args *args, int *status)
 		KB_TRY(make_check(args, &check));
 	err = kb_check_history_args__add(&args->history, check, &args->opts.rules,
 					 args->general.quiet);
-	err = err ? err : report(args, check, status);
+	/* A history that cannot be written does not cost the reports. */
+	reported = check || !err ? report(args, check, status) : NULL;
+	if (err)
+		kb_error__destroy(reported);
+	else
+		err = reported;
 	kb_check__destroy(check);
 	return err;
 }
