@@ -66,8 +66,12 @@ void kb_call_windows__done(struct kb_call_windows *windows, uint64_t now, uint64
 	windows->began = now;
 	windows->cpu = cpu;
 	windows->cost_ns += cost_ns;
-	/* All that was spent is the share of this much time. */
-	windows->next = windows->start + (uint64_t)((double)windows->cost_ns / windows->duty);
+	if (cost_ns > windows->dearest_ns)
+		windows->dearest_ns = cost_ns;
+	/* All that was spent, and that the next one may take, is the share of this much time. */
+	windows->next =
+		windows->start +
+		(uint64_t)((double)(windows->cost_ns + windows->dearest_ns) / windows->duty);
 	if (windows->next < earliest)
 		windows->next = earliest;
 }

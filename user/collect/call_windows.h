@@ -8,11 +8,12 @@
 /*
  * When the windows are in which calls are counted, and how much of the program's own time they saw.
  *
- * Each window has the same length, and the next one comes when what all of them have cost is no
- * more than a share of the time since the start. A window sees less of the program than its length
- * says: probes take their part of it, the more so where processors are short. So what the program
- * ran in it without the probes' cost, in time on a processor, is compared with what it runs
- * in a second between the windows. Pure arithmetic on what it is told.
+ * Each window has the same length, and the next one comes when what all of them have cost, it
+ * included, is no more than a share of the time since the start; only the first one comes at once.
+ * A window sees less of the program than its length says: probes take their part of it, the more so
+ * where processors are short. So what the program ran in it without the probes' cost, in time on a
+ * processor, is compared with what it runs in a second between the windows. Pure arithmetic on what
+ * it is told.
  */
 struct kb_call_windows {
 	double duty; /* 0 to 1 */
@@ -21,7 +22,8 @@ struct kb_call_windows {
 	uint64_t began;	      /* of the window that is open, or of the time since the last one */
 	uint64_t cpu;	      /* the program's time on processors then */
 	uint64_t next;	      /* of the window to come */
-	uint64_t cost_ns;     /* of all windows so far */
+	uint64_t cost_ns;     /* of all windows so far … */
+	uint64_t dearest_ns;  /* … and the most that one of them has cost */
 	uint64_t idle_ns;     /* between windows so far … */
 	uint64_t idle_cpu_ns; /* … and the program's time on processors in it */
 	uint32_t rough;	      /* windows that were probes for more than three quarters: what is left
