@@ -132,7 +132,6 @@ def options():
     parser.add_argument("--quick", action="store_true", help="a small part of everything")
     parser.add_argument("--output", type=Path, help="default: docs/BENCHMARKS.md, quick: BUILD/bench/quick.md")
     parser.add_argument("--seed", type=int, default=time.time_ns(), help="for the order of runs")
-    parser.add_argument("parts", nargs="*", help="bpf slowdown goals accuracy native system memory; default: all")
     parser.add_argument("parts", nargs="*", help=f"{' '.join(report.PARTS)}; default: all")
     args = parser.parse_args()
     unknown = set(args.parts) - set(report.PARTS)
