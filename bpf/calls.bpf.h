@@ -131,7 +131,9 @@ struct kb_call_c {
 	/* The same of the call that was seen last, before it is counted. */
 	kb_u64 seen, seen_at;
 	/* The last call, and the point that it has passed last. */
-	kb_u64 last_frame, last_instr, last_callable, last_variant;
+	kb_u64 last_frame, last_instr, last_callable;
+	kb_u32 last_variant;
+	kb_u32 last_out; /* the counter of its instruction had run out */
 };
 
 /*

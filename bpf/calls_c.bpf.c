@@ -14,7 +14,8 @@
  * goes on as the general one. So events in a row of the same frame, instruction and callable, each
  * in the code of a more general opcode (a smaller variant), are one call. And a general instruction
  * whose counter has run out (3.11 and later) is executed again, as what it was specialized to,
- * which may be itself.
+ * which may be itself. The code of specialized instructions may go on behind the probe of the
+ * general one: that the counter had run out, and then has not, shows the same (3.12 and later).
  */
 #include "calls.bpf.h"
 #include "python/string.bpf.h"
@@ -119,12 +120,12 @@ static __noinline int look_at(struct kb_call_thread *t, kb_u64 callable)
 	return method ? CALLABLE_C : CALLABLE_UNREADABLE;
 }
 
-/* Is the instruction executed again instead of calling? */
-static __always_inline int is_specialized(struct kb_call_thread *t, kb_u64 cookie)
+/* Has the counter of an instruction's specialization run out? */
+static __always_inline int is_counter_out(struct kb_call_thread *t)
 {
 	kb_u16 counter;
 
-	return cookie & KB_POINT_SPECIALIZES &&
+	return t->image.counter_out &&
 	       !kb_read_user(&counter, sizeof(counter), t->c.seen_at + UNIT_BYTES) &&
 	       counter < t->image.counter_out;
 }
@@ -132,14 +133,16 @@ static __always_inline int is_specialized(struct kb_call_thread *t, kb_u64 cooki
 /* Is the call that is seen one that was counted, or will be? See above. */
 static __always_inline int is_repeated(struct kb_call_thread *t, kb_u64 frame, kb_u64 cookie)
 {
-	int again = is_specialized(t, cookie);
+	kb_u32 variant = KB_POINT_VARIANT(cookie), was_out = t->c.last_out;
+	int out = is_counter_out(t), again = out && cookie & KB_POINT_SPECIALIZES;
 	kb_u64 instr = t->c.seen_at;
-	kb_u32 variant = KB_POINT_VARIANT(cookie);
 
 	if (KB_POINT_SHAPE(cookie) & KB_CALLABLE_PRECALL)
 		instr += PRECALL_BYTES;
+	t->c.last_out = out;
 	if (frame == t->c.last_frame && instr == t->c.last_instr &&
-	    t->c.callable == t->c.last_callable && variant < t->c.last_variant) {
+	    t->c.callable == t->c.last_callable &&
+	    (variant < t->c.last_variant || (was_out && !out && t->image.counter_is_reset))) {
 		/* Whatever comes next belongs to it when it is executed again. */
 		t->c.last_variant = again ? VARIANT_ANY : variant;
 		return 1;

@@ -67,12 +67,13 @@ struct kb_call_image {
 	kb_u8 sees_freed;    /* there is a probe for KB_POINT_CODE_FREED */
 	/* Only when C functions are counted. Types as linked, 0: the version has none, or does not
 	 * count it. */
-	kb_u64 function_type; /* PyCFunction_Type */
-	kb_u64 method_type;   /* PyCMethod_Type, 3.9+ */
-	kb_u64 descr_type;    /* PyMethodDescr_Type, 3.7+ */
-	kb_u64 bound_type;    /* PyMethod_Type, 3.14+: what it is bound to is called */
-	kb_u64 type_type;     /* PyType_Type */
-	kb_u64 counter_out;   /* 3.11+: below this a counter has run out */
+	kb_u64 function_type;	 /* PyCFunction_Type */
+	kb_u64 method_type;	 /* PyCMethod_Type, 3.9+ */
+	kb_u64 descr_type;	 /* PyMethodDescr_Type, 3.7+ */
+	kb_u64 bound_type;	 /* PyMethod_Type, 3.14+: what it is bound to is called */
+	kb_u64 type_type;	 /* PyType_Type */
+	kb_u32 counter_out;	 /* 3.11+: below this a counter has run out … */
+	kb_u32 counter_is_reset; /* … 3.12+: and is set again when an instruction is specialized */
 };
 KB_ASSERT_SIZE(struct kb_call_image, 104);
 #define KB_IDENTITY_MAX 96

@@ -197,6 +197,7 @@ static struct kb_error *describe_c(const struct kb_elf_file *elf, unsigned minor
 	}
 	call->stack_pointer = 1 + found->stack_pointer;
 	call->counter_out = counter_out(minor);
+	call->counter_is_reset = minor >= 12;
 	if (found->instr != KB_REGISTER_NONE)
 		call->instr = 1 + found->instr;
 	return NULL;

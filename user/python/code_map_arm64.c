@@ -76,6 +76,12 @@ struct kb_code_place kb_code__extends(const struct kb_elf_file *elf, uint64_t ad
 	return (struct kb_code_place){ .number = KB_REGISTER_NONE };
 }
 
+uint64_t kb_probe_address__join(const struct kb_elf_file *elf, const struct kb_code_map *map,
+				uint64_t start, kb_register_set intact)
+{
+	return start;
+}
+
 bool kb_probe_address__search(const struct kb_elf_file *elf, const struct kb_code_map *map,
 			      uint64_t start, kb_register_set intact,
 			      struct kb_probe_address *probe)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <string.h>
 #include "python/opcode.h"
 #include "symbols/eval_finder.h"
 
@@ -163,6 +164,35 @@ static bool is_instr_stored(const struct kb_eval_finder *finder, const struct kb
 	       probe->at.address - store.address < STORE_BYTES_MAX;
 }
 
+/*
+ * In the code of a general instruction, where that of specialized ones which do not fit has joined
+ * it: they may be such as call Python, which are not probed. All of them have stored where they
+ * stand. NULL: none joins.
+ */
+static struct kb_eval_probe *add_joined(struct kb_eval_finder *finder, int opcode,
+					kb_register_set intact)
+{
+	uint64_t start = finder->out->targets.target[opcode];
+	uint64_t join = kb_probe_address__join(finder->elf, &finder->map, start, intact);
+	struct kb_eval_probe *probe;
+	struct kb_probe_address at;
+	struct kb_code_store store;
+
+	store = kb_code__store_at(finder->elf, start, finder->frame_instr);
+	if (join == start || store.base != finder->out->frame ||
+	    store.address - start >= STORE_BYTES_MAX ||
+	    !kb_probe_address__search(finder->elf, &finder->map, join, intact, &at))
+		return NULL;
+	/* What is a register's at the start need not be where code joins. */
+	at.written = ~(kb_register_set)0;
+	probe = kb_eval_finder__add(finder, KB_EVAL_C_CALL, &at);
+	if (!probe)
+		return NULL;
+	probe->opcode = (int16_t)opcode;
+	probe->instr_stored = true;
+	return probe;
+}
+
 /* One that knows where the call stands, from the frame or from the register. */
 static struct kb_eval_probe *add_c_call(struct kb_eval_finder *finder, const char *name,
 					kb_register_set intact)
@@ -188,6 +218,14 @@ static struct kb_eval_probe *add_c_call(struct kb_eval_finder *finder, const cha
 		     : NULL;
 }
 
+/* Is it one that specialized ones go on as? In 3.11 they go on as CALL, what specializes is
+ * CALL_ADAPTIVE. */
+static bool is_joined(const struct kb_eval_finder *finder, const char *name, bool specializes)
+{
+	return kb_eval_finder__has_handler(finder, name) &&
+	       (finder->minor == 11 ? !strcmp(name, "CALL") : specializes);
+}
+
 void kb_eval_finder__add_c_calls(struct kb_eval_finder *finder)
 {
 	const struct kb_eval_callable *of = NULL;
@@ -205,15 +243,21 @@ void kb_eval_finder__add_c_calls(struct kb_eval_finder *finder)
 		if (finder->minor >= stacks[i].first)
 			of = stacks[i].of;
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		struct kb_eval_probe *probe = add_c_call(finder, calls[i].name, intact);
+		const char *name = calls[i].name;
+		bool specializes = calls[i].specializes && finder->minor >= calls[i].specializes;
+		struct kb_eval_probe *probe = NULL;
 
+		if (is_joined(finder, name, specializes))
+			probe = add_joined(finder, kb_opcode__number(finder->minor, name), intact);
+		if (!probe)
+			probe = add_c_call(finder, name, intact);
 		if (!probe) {
-			if (kb_eval_finder__has_handler(finder, calls[i].name))
+			if (kb_eval_finder__has_handler(finder, name))
 				out->c_calls_missing = "one of its instructions that call has "
 						       "no place for a probe";
 			continue;
 		}
 		probe->callable = of[calls[i].form];
-		probe->specializes = calls[i].specializes && finder->minor >= calls[i].specializes;
+		probe->specializes = specializes;
 	}
 }

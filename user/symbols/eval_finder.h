@@ -21,6 +21,10 @@ struct kb_eval_finder {
 /* Does the build have code for an instruction? */
 bool kb_eval_finder__has_handler(const struct kb_eval_finder *finder, const char *name);
 
+/* A point; one that is there already stays one. NULL: no room. */
+struct kb_eval_probe *kb_eval_finder__add(struct kb_eval_finder *finder, enum kb_eval_role role,
+					  const struct kb_probe_address *at);
+
 /*
  * A point in the code of an instruction, before which the registers `intact` are not written. NULL:
  * there is no such code, or no place in it.

@@ -80,8 +80,8 @@ static struct kb_error *read_code(struct kb_eval_finder *finder)
 
 /* ---------------------------------------------------------------- points */
 
-static struct kb_eval_probe *add(struct kb_eval_finder *finder, enum kb_eval_role role,
-				 const struct kb_probe_address *at)
+struct kb_eval_probe *kb_eval_finder__add(struct kb_eval_finder *finder, enum kb_eval_role role,
+					  const struct kb_probe_address *at)
 {
 	struct kb_eval_probes *out = finder->out;
 	struct kb_eval_probe *probe;
@@ -120,7 +120,7 @@ struct kb_eval_probe *kb_eval_finder__add_handler(struct kb_eval_finder *finder,
 	    !kb_probe_address__search(finder->elf, &finder->map, targets->target[opcode], intact,
 				      &at))
 		return NULL;
-	probe = add(finder, role, &at);
+	probe = kb_eval_finder__add(finder, role, &at);
 	if (probe && probe->opcode < 0)
 		probe->opcode = (int16_t)opcode;
 	return probe;
@@ -139,7 +139,7 @@ static struct kb_error *add_function(struct kb_eval_finder *finder, enum kb_eval
 	KB_TRY(kb_probe_address__find(finder->elf, function, range ? range->end : 0,
 				      number == KB_REGISTER_NONE ? 0 : KB_REGISTER_BIT(number),
 				      &at));
-	probe = add(finder, role, &at);
+	probe = kb_eval_finder__add(finder, role, &at);
 	if (probe && number != KB_REGISTER_NONE) {
 		probe->frame = KB_EVAL_FRAME_REGISTER;
 		probe->frame_register = (int8_t)number;
@@ -156,7 +156,7 @@ static void add_return(struct kb_eval_finder *finder, uint64_t address)
 
 	if (!kb_probe_address__search(finder->elf, &finder->map, address, 0, &at))
 		return;
-	probe = add(finder, KB_EVAL_EXIT, &at);
+	probe = kb_eval_finder__add(finder, KB_EVAL_EXIT, &at);
 	if (probe)
 		probe->frame = KB_EVAL_FRAME_LEFT;
 }
@@ -253,7 +253,7 @@ static bool add_unwinding(struct kb_eval_finder *finder)
 
 		if (checks[i].when_zero != returning && checks[i].when_zero != yielding &&
 		    kb_probe_address__search(finder->elf, &finder->map, checks[i].jump, 0, &at))
-			add(finder, KB_EVAL_EXIT, &at);
+			kb_eval_finder__add(finder, KB_EVAL_EXIT, &at);
 	}
 	return out->n > before;
 }
@@ -307,7 +307,7 @@ static void add_call(struct kb_eval_finder *finder, uint64_t call)
 
 	if (!kb_probe_address__search(finder->elf, &finder->map, call, 0, &at))
 		return;
-	probe = add(finder, KB_EVAL_EXIT, &at);
+	probe = kb_eval_finder__add(finder, KB_EVAL_EXIT, &at);
 	if (!probe)
 		return;
 	probe->frame = KB_EVAL_FRAME_REGISTER;
