@@ -24,7 +24,9 @@ TESTS_MIN = 1000
 DIFFERENCE_MAX = 1e-5  # of all calls: 0.001 %
 
 RUN = '''
-import cProfile, gc, importlib, io, json, os, random, sys, unittest
+import cProfile, gc, importlib, io, json, os, random, signal, sys, unittest
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in jobs of a shell, and a test sends it
 
 def run():
     random.seed(1)
