@@ -62,7 +62,9 @@ static __always_inline kb_s64 read_window(struct kb_walk *walk, kb_u64 frame, kb
 	KB_OPAQUE(size);
 	if (size > sizeof(walk->window) || kb_read_user(walk->window, size, *base))
 		return -1;
-	*end = size;
+	/* Not of `size`: kept over the call it would be spilled, and Linux 6.1 takes what it has
+	 * checked in a register for unchecked when it comes back from the stack. */
+	*end = offset + span;
 	return offset;
 }
 
