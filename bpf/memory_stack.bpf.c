@@ -143,10 +143,10 @@ static __always_inline kb_u32 number_of(struct slot *slot, struct kb_proc *proc,
 	struct kb_memory_stack_key key = { .domain = domain };
 	const struct kb_layout *layout;
 	struct kb_memory_stack *stack;
-	kb_u32 *known, id;
+	kb_u32 *known, id, index = proc->layout; /* keys lie in a map or on the stack (Linux 6.1) */
 	int status;
 
-	layout = bpf_map_lookup_elem(&layouts, &proc->layout);
+	layout = bpf_map_lookup_elem(&layouts, &index);
 	if (!layout)
 		return 0;
 	status = take_stack(&slot->walk, proc, layout);

@@ -284,6 +284,22 @@ done:
 	return walk_end(&state);
 }
 
+/*
+ * Functions of their own: a function's stack has room for all that is inlined, needed or not, and
+ * that of all that are called by each other is limited (512 bytes).
+ */
+static __noinline int walk_as_usual(struct kb_walk *walk, const struct kb_layout *layout,
+				    kb_u32 seed)
+{
+	return walk_by_iterator(walk, layout, seed, USUAL_WISH, IN_A_TURN);
+}
+
+static __noinline int walk_as_wished(struct kb_walk *walk, const struct kb_layout *layout,
+				     kb_u32 seed)
+{
+	return walk_by_iterator(walk, layout, seed, CONFIG_WISH, UNROLL);
+}
+
 static long loop_step(kb_u64 index, struct walk_state *state)
 {
 #pragma unroll
@@ -312,6 +328,6 @@ __noinline int kb_walk_frames(struct kb_walk *walk, const struct kb_layout *layo
 	if (kb_walk_without_iterators || !KB_HAVE_KFUNC(bpf_iter_num_new))
 		return walk_by_loop(walk, layout, seed);
 	if ((config.want & WALK_WANTS) == USUAL_WANT && !config.frames_max)
-		return walk_by_iterator(walk, layout, seed, USUAL_WISH, IN_A_TURN);
-	return walk_by_iterator(walk, layout, seed, CONFIG_WISH, UNROLL);
+		return walk_as_usual(walk, layout, seed);
+	return walk_as_wished(walk, layout, seed);
 }
