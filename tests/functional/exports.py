@@ -10,10 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from harness import REPO
-
-TOOLS = Path(os.environ.get("KEELBACK_TOOLS", REPO / "build" / "tests" / "tools"))
-
+from harness import REPO, TOOLS
 
 def make_profile(*args):
     """A profile that is always the same (tests/tools/make_profile.c), in a format."""

@@ -27,6 +27,8 @@ import time
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
+# Programs that make what tests need.
+TOOLS = Path(os.environ.get("KEELBACK_TOOLS", REPO / "build" / "tests" / "tools")).resolve()
 IN_ROOTFS = REPO / "scripts" / "in-rootfs.sh"
 MATRIX = REPO / "scripts" / "python-matrix.sh"
 

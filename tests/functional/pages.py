@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """HTML pages in a browser, and profiles from tests/tools/make_profile.c, which are the same every time."""
 
-import os
 import subprocess
 from pathlib import Path
 
 from browser import Browser
-from harness import REPO
-
-TOOLS = Path(os.environ.get("KEELBACK_TOOLS", REPO / "build" / "tests" / "tools"))
+from harness import TOOLS
 
 DATASET = "return {...document.getElementById('canvas').dataset}"
 LEFT_OF_CANVAS = "const box = document.getElementById('canvas').getBoundingClientRect(); return [box.x, box.y, box.width]"

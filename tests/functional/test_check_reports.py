@@ -3,15 +3,12 @@
 
 import html.parser
 import json
-import os
 import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from harness import REPO, once
-
-TOOLS = Path(os.environ.get("KEELBACK_TOOLS", REPO / "build" / "tests" / "tools"))
+from harness import TOOLS, once
 
 # KB_HOSTILE of tests/unit/check_util.h, with U+FFFD for what is not shown.
 HOSTILE = ("\"'<b>&amp;]]>|``` `x`\\|@me #1 [a](http://b.c) \ufffd::error::x\ufffd\ufffd[31m%0A,a=b:c \ufffd\ufffd"
