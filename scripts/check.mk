@@ -22,7 +22,9 @@ check-static: ## Layers, sizes, text, formatting
 	$(Q)scripts/check_text.sh
 	$(Q)scripts/check_format.sh
 
-check-unit: $(UNIT_BIN) $(HOST_BPF_BIN) ## Unit tests and the walker over recorded memory (no root needed)
+BPF_LINKED := $(BPF_PROGRAMS:%=$(B)/bpf/%.linked.o)
+check-unit: $(UNIT_BIN) $(HOST_BPF_BIN) $(BPF_LINKED) ## Unit tests and the walker over recorded memory (no root needed)
+	$(Q)scripts/check_bpf_stack.py $(BPF_LINKED)
 	$(Q)scripts/run_cmocka.sh $(UNIT_BIN) $(HOST_BPF_BIN)
 	$(Q)$(PYTHON) -B -m unittest discover -q -s tests/unit
 

@@ -38,6 +38,7 @@ struct code_scratch {
 	kb_u8 strings[KB_FILENAME_MAX + KB_QUALNAME_MAX];
 	kb_u8 object[KB_CODE_SPAN];
 	kb_u8 unicode[KB_UNICODE_SPAN];
+	struct kb_string string; /* here, because the stack of those who call this is nearly full */
 	struct kb_data_lines lines;
 	kb_u8 chunk[KB_LINES_CHUNK];
 };
@@ -89,7 +90,7 @@ static __always_inline kb_u32 read_string(struct code_scratch *s, const struct k
 					  kb_u64 string, kb_u64 *used, kb_u64 max, kb_u32 shift,
 					  kb_u32 ascii_flag, kb_u32 cut_flag)
 {
-	struct kb_string at = {};
+	struct kb_string *at = &s->string;
 	kb_u64 start = *used, bytes;
 	kb_u32 flags;
 
@@ -97,19 +98,19 @@ static __always_inline kb_u32 read_string(struct code_scratch *s, const struct k
 	bytes = layout->unicode_ascii_data;
 	KB_OPAQUE(bytes);
 	if (!string || bytes > KB_UNICODE_SPAN || kb_read_user(s->unicode, bytes, string) ||
-	    !kb_string_parse(s->unicode, layout, string, max, &at))
+	    !kb_string_parse(s->unicode, layout, string, max, at))
 		return KB_CODE_INCOMPLETE;
-	flags = at.width << shift;
-	if (at.ascii)
+	flags = at->width << shift;
+	if (at->ascii)
 		flags |= ascii_flag;
-	if (at.cut)
+	if (at->cut)
 		flags |= cut_flag;
-	bytes = at.bytes;
+	bytes = at->bytes;
 	KB_OPAQUE(start);
 	KB_OPAQUE(bytes);
 	if (start > KB_FILENAME_MAX || bytes > max)
 		return KB_CODE_INCOMPLETE;
-	if (bytes && kb_read_user(s->strings + start, bytes, at.source))
+	if (bytes && kb_read_user(s->strings + start, bytes, at->source))
 		return KB_CODE_INCOMPLETE;
 	*used = start + bytes;
 	return flags;
@@ -204,16 +205,18 @@ static __always_inline kb_u64 load_code(struct code_scratch *s, const struct kb_
 }
 
 /* Has user space read what is not in memory, before the process is gone. Once for each object. */
-static __always_inline void request_code(const struct code_key *key)
+static __noinline int request_code(kb_u64 address, kb_u32 proc)
 {
+	struct code_key key = { .address = address, .proc = proc };
 	struct kb_notice notice = { .kind = KB_NOTICE_CODE,
 				    .tgid = bpf_get_current_pid_tgid() >> 32,
-				    .code = key->address,
-				    .proc = key->proc };
+				    .code = address,
+				    .proc = proc };
 	kb_u64 mark = UNREADABLE;
 
-	bpf_map_update_elem(&codes, key, &mark, BPF_ANY);
+	bpf_map_update_elem(&codes, &key, &mark, BPF_ANY);
 	kb_notify(&notice);
+	return 0;
 }
 
 __noinline int kb_code_seen(const struct kb_proc *proc, const struct kb_layout *layout,
@@ -236,14 +239,14 @@ __noinline int kb_code_seen(const struct kb_proc *proc, const struct kb_layout *
 	if (known && (*known == print || print == UNREADABLE))
 		return KB_CODE_OK;
 	if (print == UNREADABLE) {
-		request_code(&key);
+		request_code(address, key.proc);
 		return KB_CODE_OK;
 	}
 	if (send_code(s, proc, layout, address, print))
 		return KB_CODE_RING_FULL;
 	bpf_map_update_elem(&codes, &key, &print, BPF_ANY);
 	if (s->record.flags & KB_CODE_INCOMPLETE)
-		request_code(&key);
+		request_code(address, key.proc);
 	return KB_CODE_OK;
 }
 
