@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness import REPO, TOOLS
 
+
 def make_profile(*args):
     """A profile that is always the same (tests/tools/make_profile.c), in a format."""
     return subprocess.run([TOOLS / "make_profile", *args], stdout=subprocess.PIPE, check=True).stdout

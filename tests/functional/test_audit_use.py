@@ -28,7 +28,7 @@ def test_all_and_later(env):
         (speaker.pid, "here.first", [1]), (later.pid, "here.later", [2])]
     assert audit.seen == 2
     assert audit.events[0]["python"].startswith(env.py.minor)
-    assert audit.events[0]["tid"] == speaker.pid and audit.events[0]["container"] == ""
+    assert (audit.events[0]["tid"], audit.events[0]["container"]) == (speaker.pid, ""), audit.events[0]
     now = time.time_ns()
     assert now - 60e9 < audit.events[0]["time_ns"] <= audit.events[1]["time_ns"] < now
 

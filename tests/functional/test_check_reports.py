@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness import TOOLS, once
 
+
 # KB_HOSTILE of tests/unit/check_util.h, with U+FFFD for what is not shown.
 HOSTILE = ("\"'<b>&amp;]]>|``` `x`\\|@me #1 [a](http://b.c) \ufffd::error::x\ufffd\ufffd[31m%0A,a=b:c \ufffd\ufffd"
            "\ufffd\ufffd")

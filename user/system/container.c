@@ -180,6 +180,9 @@ void kb_container__of_path(const char *cgroup, char *name, size_t size)
 	/* The outermost part that names a container; without one the last part, as runc and crun
 	 * do. */
 	for (part = strtok_r(path, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
+		/* systemd itself, and what it left there, on the host or in a container. */
+		if (!strcmp(part, "init.scope"))
+			continue;
 		id_of_directory(part, id, sizeof(id));
 		snprintf(name, size, "%.*s", is_hex_id(id) ? ID_SHORT : (int)sizeof(id), id);
 		if (is_hex_id(id))
