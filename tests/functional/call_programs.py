@@ -344,6 +344,8 @@ def work():
             calling([f for f in order if f not in (len, Numbers)] + [abs, bin, negative, abs], value)
     for i in range(30):
         calling([abs, negative] if i % 3 else [abs, abs, hash], i)
+    # Long enough for the instruction to be specialized anew, also while it does not fit.
+    calling(([abs] * 150 + [round] * 150 + [negative] * 150) * 2, 1.5), calling([abs, negative, round] * 200, 2)
     failing()
     getattr(numbers, "append")(1), isinstance(1, int), hasattr(numbers, "x"), callable(len), vars(types).get("x")
     any(len(x) > 9 for x in ["a", "bcd"]), next(iter([1])), iter(negative, -1), eval("negative(len([1]))")

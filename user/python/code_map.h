@@ -86,6 +86,14 @@ struct kb_code_check {
 size_t kb_code__checks(const struct kb_elf_file *elf, uint64_t start, uint64_t end,
 		       uint64_t variable, struct kb_code_check *checks, size_t max);
 
+/*
+ * The conditional jumps that decide by 16 bits which were read from memory, on all ways from
+ * `start` that pass no call and no indirect jump, as long as none of `intact` is written: so
+ * instructions look at their counters of specialization. False: too many ways, or more than max.
+ */
+bool kb_code__counter_checks(const struct kb_elf_file *elf, uint64_t start, kb_register_set intact,
+			     uint64_t *addresses, size_t max, size_t *n);
+
 /* Where the code from an address on finds a value of its caller's. */
 struct kb_code_place {
 	int8_t number; /* of a register; KB_REGISTER_NONE: not found */

@@ -52,14 +52,6 @@ bool kb_probe_address__search(const struct kb_elf_file *elf, const struct kb_cod
 			      struct kb_probe_address *probe);
 
 /*
- * Where other code joins what is executed from `start` on, the last time before that branches:
- * jumps that are always taken are followed. `start` when none does, or not before one of `intact`
- * is written.
- */
-uint64_t kb_probe_address__join(const struct kb_elf_file *elf, const struct kb_code_map *map,
-				uint64_t start, kb_register_set intact);
-
-/*
  * The same for a function; end 0: as its symbol says, or not known: then only jumps from its first
  * KB_PROBE_FUNCTION_BYTES are. What has to be intact: kb_registers__arguments(n), and
  * KB_REGISTER_STACK for return probes, which take the return address off the stack.

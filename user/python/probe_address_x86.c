@@ -117,34 +117,4 @@ bool kb_probe_address__search(const struct kb_elf_file *elf, const struct kb_cod
 	return true;
 }
 
-static bool is_jump(const cs_insn *insn)
-{
-	struct x86_operation op = x86_operation__of(insn);
-
-	return op.opcode == 0xeb || op.opcode == 0xe9;
-}
-
-uint64_t kb_probe_address__join(const struct kb_elf_file *elf, const struct kb_code_map *map,
-				uint64_t start, kb_register_set intact)
-{
-	kb_register_set written = 0;
-	uint64_t at = start, join = start;
-	struct x86_code code;
-
-	if (!x86_code__open(&code, elf, true))
-		return start;
-	for (int i = 0; i < STEPS_MAX && x86_code__fetch(&code, at) && !(written & intact); i++) {
-		if (at != start && kb_code_map__lands(map, at, at))
-			join = at;
-		if (is_jump(code.insn) && x86_code__target(code.insn, &at))
-			continue;
-		if (leaves(code.insn))
-			break;
-		written |= x86_code__written(&code);
-		at += code.insn->size;
-	}
-	x86_code__close(&code);
-	return join;
-}
-
 #endif

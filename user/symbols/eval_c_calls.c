@@ -164,35 +164,6 @@ static bool is_instr_stored(const struct kb_eval_finder *finder, const struct kb
 	       probe->at.address - store.address < STORE_BYTES_MAX;
 }
 
-/*
- * In the code of a general instruction, where that of specialized ones which do not fit has joined
- * it: they may be such as call Python, which are not probed. All of them have stored where they
- * stand. NULL: none joins.
- */
-static struct kb_eval_probe *add_joined(struct kb_eval_finder *finder, int opcode,
-					kb_register_set intact)
-{
-	uint64_t start = finder->out->targets.target[opcode];
-	uint64_t join = kb_probe_address__join(finder->elf, &finder->map, start, intact);
-	struct kb_eval_probe *probe;
-	struct kb_probe_address at;
-	struct kb_code_store store;
-
-	store = kb_code__store_at(finder->elf, start, finder->frame_instr);
-	if (join == start || store.base != finder->out->frame ||
-	    store.address - start >= STORE_BYTES_MAX ||
-	    !kb_probe_address__search(finder->elf, &finder->map, join, intact, &at))
-		return NULL;
-	/* What is a register's at the start need not be where code joins. */
-	at.written = ~(kb_register_set)0;
-	probe = kb_eval_finder__add(finder, KB_EVAL_C_CALL, &at);
-	if (!probe)
-		return NULL;
-	probe->opcode = (int16_t)opcode;
-	probe->instr_stored = true;
-	return probe;
-}
-
 /* One that knows where the call stands, from the frame or from the register. */
 static struct kb_eval_probe *add_c_call(struct kb_eval_finder *finder, const char *name,
 					kb_register_set intact)
@@ -218,12 +189,71 @@ static struct kb_eval_probe *add_c_call(struct kb_eval_finder *finder, const cha
 		     : NULL;
 }
 
-/* Is it one that specialized ones go on as? In 3.11 they go on as CALL, what specializes is
- * CALL_ADAPTIVE. */
-static bool is_joined(const struct kb_eval_finder *finder, const char *name, bool specializes)
+#define CHECKS_MAX 16
+
+/*
+ * From 3.12 on the code of a specialized instruction that does not fit goes on as the general one,
+ * which first looks at its counter. Those that call Python are not probed, so the general one is
+ * probed there, wherever it is come from. All of them have stored where they stand.
+ */
+static const char *add_checks(struct kb_eval_finder *finder, const char *from, int opcode,
+			      kb_register_set intact)
 {
-	return kb_eval_finder__has_handler(finder, name) &&
-	       (finder->minor == 11 ? !strcmp(name, "CALL") : specializes);
+	uint64_t start = finder->out->targets.target[kb_opcode__number(finder->minor, from)];
+	uint64_t addresses[CHECKS_MAX];
+	size_t n;
+
+	if (!kb_code__counter_checks(finder->elf, start, intact, addresses, CHECKS_MAX, &n))
+		return "where its instructions look at their counters was not found";
+	for (size_t i = 0; i < n; i++) {
+		struct kb_eval_probe *probe;
+		struct kb_probe_address at;
+
+		if (!kb_probe_address__search(finder->elf, &finder->map, addresses[i], 0, &at))
+			return "a check of a counter has no place for a probe";
+		/* What a register has depends on where it is come from. */
+		at.written = ~(kb_register_set)0;
+		probe = kb_eval_finder__add(finder, KB_EVAL_C_CALL, &at);
+		if (!probe)
+			return "too many checks of counters";
+		probe->opcode = (int16_t)opcode;
+		probe->instr_stored = true;
+		probe->specializes = true;
+	}
+	return NULL;
+}
+
+/* Is it probed itself? */
+static bool calls_c(const char *name)
+{
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		if (!strcmp(calls[i].name, name))
+			return true;
+	return false;
+}
+
+/* A general instruction: all places at which it looks at its counter. */
+static void add_general(struct kb_eval_finder *finder, const char *general,
+			const struct kb_eval_callable *callable, kb_register_set intact)
+{
+	struct kb_eval_probes *out = finder->out;
+	int opcode = kb_opcode__number(finder->minor, general);
+	uint32_t before = out->n;
+	const char *missing = add_checks(finder, general, opcode, intact);
+
+	if (!missing && out->n == before)
+		missing = "where its instructions look at their counters was not found";
+	for (unsigned int i = 0; i < KB_OPCODES && !missing; i++) {
+		const char *name = kb_opcode__name(finder->minor, i);
+
+		if (name && !calls_c(name) && kb_eval_finder__has_handler(finder, name) &&
+		    !strcmp(kb_opcode__base(finder->minor, i), general))
+			missing = add_checks(finder, name, opcode, intact);
+	}
+	for (uint32_t i = before; i < out->n; i++)
+		out->probes[i].callable = *callable;
+	if (missing)
+		out->c_calls_missing = missing;
 }
 
 void kb_eval_finder__add_c_calls(struct kb_eval_finder *finder)
@@ -245,12 +275,14 @@ void kb_eval_finder__add_c_calls(struct kb_eval_finder *finder)
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		const char *name = calls[i].name;
 		bool specializes = calls[i].specializes && finder->minor >= calls[i].specializes;
-		struct kb_eval_probe *probe = NULL;
+		struct kb_eval_probe *probe;
 
-		if (is_joined(finder, name, specializes))
-			probe = add_joined(finder, kb_opcode__number(finder->minor, name), intact);
-		if (!probe)
-			probe = add_c_call(finder, name, intact);
+		if (specializes && finder->minor >= 12) {
+			if (kb_eval_finder__has_handler(finder, name))
+				add_general(finder, name, &of[calls[i].form], intact);
+			continue;
+		}
+		probe = add_c_call(finder, name, intact);
 		if (!probe) {
 			if (kb_eval_finder__has_handler(finder, name))
 				out->c_calls_missing = "one of its instructions that call has "
