@@ -14,8 +14,9 @@
  * goes on as the general one. So events in a row of the same frame, instruction and callable, each
  * in the code of a more general opcode (a smaller variant), are one call. And a general instruction
  * whose counter has run out (3.11 and later) is executed again, as what it was specialized to,
- * which may be itself. The code of specialized instructions may go on behind the probe of the
- * general one: that the counter had run out, and then has not, shows the same (3.12 and later).
+ * which may be itself.
+ * Where that was not seen, it shows by a counter that had run out and then has not (3.12 and
+ * later).
  */
 #include "calls.bpf.h"
 #include "python/string.bpf.h"
