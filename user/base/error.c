@@ -60,6 +60,14 @@ struct kb_error *kb_error__from_errno(int errnum, enum kb_status status, const c
 	return make(status, text);
 }
 
+struct kb_error *kb_error__first(struct kb_error *err, struct kb_error *then)
+{
+	if (!err)
+		return then;
+	kb_error__destroy(then);
+	return err;
+}
+
 struct kb_error *kb_error__prefix(struct kb_error *err, const char *format, ...)
 {
 	char text[ERROR_TEXT_MAX];

@@ -18,6 +18,11 @@ struct kb_error *kb_error__from_errno(int errnum, enum kb_status status, const c
 struct kb_error *kb_error__prefix(struct kb_error *err, const char *format, ...)
 	__attribute__((format(printf, 2, 3), warn_unused_result));
 
+/* The first of two things that were done whatever became of the other: err when there is one, else
+ * then. Consumes both. */
+struct kb_error *kb_error__first(struct kb_error *err, struct kb_error *then)
+	__attribute__((warn_unused_result));
+
 /* The static out-of-memory error. */
 struct kb_error *kb_error__no_memory(void) __attribute__((warn_unused_result, returns_nonnull));
 

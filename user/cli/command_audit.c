@@ -369,13 +369,9 @@ static struct kb_error *finish(struct run *run)
 
 static struct kb_error *audit(struct run *run, int *status)
 {
-	struct kb_error *err = collect(run), *stop_err = kb_auditor__stop(run->auditor);
+	struct kb_error *err = collect(run);
 
-	if (!err) {
-		err = stop_err;
-		stop_err = NULL;
-	}
-	kb_error__destroy(stop_err);
+	err = kb_error__first(err, kb_auditor__stop(run->auditor));
 	if (err)
 		return err;
 	KB_TRY(finish(run));

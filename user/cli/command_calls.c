@@ -311,13 +311,9 @@ static struct kb_error *report(struct run *run)
 
 static struct kb_error *count(struct run *run, int *status)
 {
-	struct kb_error *err = collect(run), *stop_err = kb_call_counter__stop(run->counter);
+	struct kb_error *err = collect(run);
 
-	if (!err) {
-		err = stop_err;
-		stop_err = NULL;
-	}
-	kb_error__destroy(stop_err);
+	err = kb_error__first(err, kb_call_counter__stop(run->counter));
 	if (!err)
 		err = report(run);
 	if (!err)

@@ -100,16 +100,11 @@ static struct kb_error *report(const struct kb_check_args *args, const struct kb
 {
 	const struct kb_check_meta *meta = check ? kb_check__meta(check) : NULL;
 	const struct kb_check_trend *trend = args->history.trend;
-	struct kb_error *err = NULL, *another;
+	struct kb_error *err = NULL;
 
 	/* One that cannot be written does not cost the others. */
-	for (size_t i = 0; i < args->n_outputs; i++) {
-		another = write_report(args, &args->outputs[i], check);
-		if (err)
-			kb_error__destroy(another);
-		else
-			err = another;
-	}
+	for (size_t i = 0; i < args->n_outputs; i++)
+		err = kb_error__first(err, write_report(args, &args->outputs[i], check));
 	if ((meta && meta->verdict == KB_CHECK_REGRESSION) ||
 	    (trend && kb_check_trend__verdict(trend) == KB_CHECK_REGRESSION))
 		*status = KB_STATUS_REGRESSION;
@@ -121,7 +116,7 @@ static struct kb_error *report(const struct kb_check_args *args, const struct kb
 static struct kb_error *run(struct kb_check_args *args, int *status)
 {
 	struct kb_check *check = NULL;
-	struct kb_error *err, *reported;
+	struct kb_error *err;
 
 	KB_TRY(kb_check_args__complete(args));
 	KB_TRY(kb_check_history_args__open(&args->history, args->general.quiet));
@@ -131,11 +126,8 @@ static struct kb_error *run(struct kb_check_args *args, int *status)
 	err = kb_check_history_args__add(&args->history, check, &args->opts.rules,
 					 args->general.quiet);
 	/* A history that cannot be written does not cost the reports. */
-	reported = check || !err ? report(args, check, status) : NULL;
-	if (err)
-		kb_error__destroy(reported);
-	else
-		err = reported;
+	if (check || !err)
+		err = kb_error__first(err, report(args, check, status));
 	kb_check__destroy(check);
 	return err;
 }

@@ -315,12 +315,9 @@ static void say_ledger(struct run *run)
 
 static struct kb_error *run_session(struct run *run, int *status)
 {
-	struct kb_error *err = watch(run), *stop_err = kb_faults__stop(run->faults);
+	struct kb_error *err = watch(run);
 
-	if (err)
-		kb_error__destroy(stop_err);
-	else
-		err = stop_err;
+	err = kb_error__first(err, kb_faults__stop(run->faults));
 	if (!err && !run->args->general.quiet)
 		say_ledger(run);
 	if (!err) {

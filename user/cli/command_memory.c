@@ -334,13 +334,9 @@ static struct kb_error *write_report(struct run *run)
 
 static struct kb_error *trace(struct run *run, int *status)
 {
-	struct kb_error *err = collect(run), *stop_err = kb_memory_tracer__stop(run->tracer);
+	struct kb_error *err = collect(run);
 
-	if (!err) {
-		err = stop_err;
-		stop_err = NULL;
-	}
-	kb_error__destroy(stop_err);
+	err = kb_error__first(err, kb_memory_tracer__stop(run->tracer));
 	if (!err)
 		err = write_report(run);
 	if (!err)

@@ -273,13 +273,9 @@ static struct kb_error *write_report(const struct run *run)
 
 static struct kb_error *count(struct run *run, int *status)
 {
-	struct kb_error *err = collect(run), *stop_err = kb_ref_counter__stop(run->counter);
+	struct kb_error *err = collect(run);
 
-	if (!err) {
-		err = stop_err;
-		stop_err = NULL;
-	}
-	kb_error__destroy(stop_err);
+	err = kb_error__first(err, kb_ref_counter__stop(run->counter));
 	if (!err)
 		err = write_report(run);
 	if (!err)

@@ -175,13 +175,9 @@ static struct kb_error *write_report(struct run *run)
 
 static struct kb_error *sample(struct run *run, int *status)
 {
-	struct kb_error *err = collect(run), *stop_err = kb_sampler__stop(run->sampler);
+	struct kb_error *err = collect(run);
 
-	if (!err) {
-		err = stop_err;
-		stop_err = NULL;
-	}
-	kb_error__destroy(stop_err);
+	err = kb_error__first(err, kb_sampler__stop(run->sampler));
 	if (!err)
 		err = write_report(run);
 	if (!err)

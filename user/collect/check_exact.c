@@ -241,7 +241,7 @@ static struct kb_error *create_target(const struct kb_check_runner *r, enum kb_c
 static struct kb_error *collect(struct kb_check_runner *r, const struct counter *counter,
 				enum kb_check_side side, void *session)
 {
-	struct kb_error *err, *stop_err;
+	struct kb_error *err;
 	struct world world;
 	double seconds = fmax(r->opts.seconds_max / 2, SECONDS_LEAST);
 	uint64_t end = kb_now(CLOCK_MONOTONIC) + (uint64_t)(seconds * KB_NS_PER_SECOND);
@@ -261,10 +261,7 @@ static struct kb_error *collect(struct kb_check_runner *r, const struct counter 
 	}
 	if (!done && counter->pid(session) > 0)
 		kill(counter->pid(session), SIGKILL);
-	stop_err = counter->stop(session);
-	if (err)
-		kb_error__destroy(stop_err);
-	return err ?: stop_err;
+	return kb_error__first(err, counter->stop(session));
 }
 
 static struct kb_error *count_once(struct kb_check_runner *r, const struct counter *counter,

@@ -97,15 +97,11 @@ struct kb_error *kb_top__batch(const struct kb_top_opts *opts, unsigned n, unsig
 			       FILE *stream)
 {
 	struct kb_top top = {};
-	struct kb_error *err = kb_top__create(&top, opts), *stop_err;
+	struct kb_error *err = kb_top__create(&top, opts);
 
 	if (!err)
 		err = write_all(&top, n, limit, stream);
-	stop_err = kb_sampler__stop(opts->sampler);
-	if (!err)
-		err = stop_err;
-	else
-		kb_error__destroy(stop_err);
+	err = kb_error__first(err, kb_sampler__stop(opts->sampler));
 	kb_top__destroy(&top);
 	return err;
 }

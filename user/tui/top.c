@@ -105,7 +105,7 @@ static struct kb_error *run(struct kb_top *top)
 struct kb_error *kb_top__run(const struct kb_top_opts *opts, struct kb_top_result *result)
 {
 	struct kb_top top = {};
-	struct kb_error *err = kb_top__create(&top, opts), *stop_err;
+	struct kb_error *err = kb_top__create(&top, opts);
 
 	if (!err)
 		err = kb_screen__open(opts->color, &top.screen);
@@ -117,11 +117,7 @@ struct kb_error *kb_top__run(const struct kb_top_opts *opts, struct kb_top_resul
 		messages.top = NULL;
 		kb_screen__close();
 	}
-	stop_err = kb_sampler__stop(opts->sampler);
-	if (!err)
-		err = stop_err;
-	else
-		kb_error__destroy(stop_err);
+	err = kb_error__first(err, kb_sampler__stop(opts->sampler));
 	result->end_command = top.end_command;
 	kb_top__destroy(&top);
 	return err;
