@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include <string.h>
 #include "base/error.h"
 #include "base/options.h"
+#include "format/format_table.h"
 #include "format/calls_restriction.h"
 #include "format/calls_writers.h"
 #include "format/ledger_text.h"
@@ -27,34 +27,21 @@ static const struct row {
 	  kb_calls_recording__write },
 };
 
-#define TABLE_ROWS (sizeof(table) / sizeof(table[0]))
+static const struct kb_format_table formats = KB_FORMAT_TABLE(table);
 
 const struct kb_format *kb_calls_format__at(size_t index)
 {
-	return index < TABLE_ROWS ? &table[index].format : NULL;
-}
-
-static const struct row *find_row(const char *name)
-{
-	for (size_t i = 0; i < TABLE_ROWS; i++)
-		if (!strcmp(table[i].format.name, name))
-			return &table[i];
-	return NULL;
+	return kb_format_table__at(&formats, index);
 }
 
 const struct kb_format *kb_calls_format__by_name(const char *name)
 {
-	const struct row *row = find_row(name);
-
-	return row ? &row->format : NULL;
+	return kb_format_table__by_name(&formats, name);
 }
 
 const struct kb_format *kb_calls_format__by_path(const char *path)
 {
-	for (size_t i = 0; i < TABLE_ROWS; i++)
-		if (kb_writers__chooses(path, table[i].format.endings))
-			return &table[i].format;
-	return NULL;
+	return kb_format_table__by_path(&formats, path);
 }
 
 struct kb_error *kb_calls_format__write(const struct kb_format *format,
@@ -62,7 +49,7 @@ struct kb_error *kb_calls_format__write(const struct kb_format *format,
 					const struct kb_calls_format_opts *given, FILE *stream)
 {
 	struct kb_calls_format_opts opts = { .size = sizeof(opts), .summary = true };
-	const struct row *row = format ? find_row(format->name) : NULL;
+	const struct row *row = kb_format_table__row(&formats, format);
 
 	if (!row)
 		return kb_usage("no such format");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include <string.h>
 #include "base/error.h"
 #include "base/options.h"
+#include "format/format_table.h"
 #include "format/check_writers.h"
 #include "format/writers.h"
 
@@ -21,27 +21,21 @@ static const struct row {
 	  kb_check_annotations__write },
 };
 
-#define TABLE_ROWS (sizeof(table) / sizeof(table[0]))
+static const struct kb_format_table formats = KB_FORMAT_TABLE(table);
 
 const struct kb_format *kb_check_format__at(size_t index)
 {
-	return index < TABLE_ROWS ? &table[index].format : NULL;
+	return kb_format_table__at(&formats, index);
 }
 
 const struct kb_format *kb_check_format__by_name(const char *name)
 {
-	for (size_t i = 0; i < TABLE_ROWS; i++)
-		if (!strcmp(table[i].format.name, name))
-			return &table[i].format;
-	return NULL;
+	return kb_format_table__by_name(&formats, name);
 }
 
 const struct kb_format *kb_check_format__by_path(const char *path)
 {
-	for (size_t i = 0; i < TABLE_ROWS; i++)
-		if (kb_writers__chooses(path, table[i].format.endings))
-			return &table[i].format;
-	return NULL;
+	return kb_format_table__by_path(&formats, path);
 }
 
 #define LIMIT_DEFAULT 10
@@ -64,14 +58,12 @@ struct kb_error *kb_check_format__write(const struct kb_format *format,
 					const struct kb_check_view_opts *given, FILE *stream)
 {
 	struct kb_check_view_opts opts = { .size = sizeof(opts), .limit = LIMIT_DEFAULT };
+	const struct row *row = kb_format_table__row(&formats, format);
 
 	if (given)
 		KB_TRY(KB_COPY_OPTIONS(&opts, given));
-	for (size_t i = 0; i < TABLE_ROWS; i++) {
-		if (&table[i].format != format)
-			continue;
-		KB_TRY(table[i].write(check, &opts, stream));
-		return kb_writers__check_stream(stream);
-	}
-	return kb_usage("no such format");
+	if (!row || &row->format != format)
+		return kb_usage("no such format");
+	KB_TRY(row->write(check, &opts, stream));
+	return kb_writers__check_stream(stream);
 }

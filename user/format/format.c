@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 #include "base/error.h"
+#include "format/format_table.h"
 #include "format/ledger_text.h"
 #include "format/memory_view.h"
 #include "format/pstats_sort.h"
@@ -36,66 +36,21 @@ static const struct row {
 	  kb_recording_file__write },
 };
 
-#define TABLE_ROWS (sizeof(table) / sizeof(table[0]))
+static const struct kb_format_table formats = KB_FORMAT_TABLE(table);
 
 const struct kb_format *kb_format__at(size_t index)
 {
-	return index < TABLE_ROWS ? &table[index].format : NULL;
-}
-
-static const struct row *find_row(const char *name)
-{
-	for (size_t i = 0; i < TABLE_ROWS; i++)
-		if (!strcmp(table[i].format.name, name))
-			return &table[i];
-	return NULL;
+	return kb_format_table__at(&formats, index);
 }
 
 const struct kb_format *kb_format__by_name(const char *name)
 {
-	const struct row *row = find_row(name);
-
-	return row ? &row->format : NULL;
-}
-
-/* Whether name ends with the pattern and is more than that; or with a `*` behind it, begins with
- * it. */
-static bool matches(const char *name, const char *pattern, size_t length)
-{
-	size_t name_length = strlen(name);
-
-	if (length && pattern[length - 1] == '*')
-		return !strncasecmp(name, pattern, length - 1);
-	return length && name_length > length &&
-	       !strncasecmp(name + name_length - length, pattern, length);
-}
-
-static bool has_ending(const char *name, const char *endings)
-{
-	while (*endings) {
-		size_t length = strcspn(endings, " ");
-
-		if (matches(name, endings, length))
-			return true;
-		endings += length;
-		endings += strspn(endings, " ");
-	}
-	return false;
-}
-
-bool kb_writers__chooses(const char *path, const char *endings)
-{
-	const char *slash = strrchr(path, '/');
-
-	return has_ending(slash ? slash + 1 : path, endings);
+	return kb_format_table__by_name(&formats, name);
 }
 
 const struct kb_format *kb_format__by_path(const char *path)
 {
-	for (size_t i = 0; i < TABLE_ROWS; i++)
-		if (kb_writers__chooses(path, table[i].format.endings))
-			return &table[i].format;
-	return NULL;
+	return kb_format_table__by_path(&formats, path);
 }
 
 /*
@@ -124,7 +79,7 @@ struct kb_error *kb_format__check(const struct kb_format *format,
 {
 	struct kb_format_opts opts;
 
-	if (!format || !find_row(format->name))
+	if (!kb_format_table__row(&formats, format))
 		return kb_usage("no such format");
 	KB_TRY(complete_opts(given, &opts));
 	if (!strcmp(format->name, "diff-flamegraph") && !opts.baseline)
@@ -160,14 +115,15 @@ static struct kb_error *write_memory(const struct row *row, const struct kb_prof
 struct kb_error *kb_format__write(const struct kb_format *format, const struct kb_profile *profile,
 				  const struct kb_format_opts *given, FILE *stream)
 {
+	const struct row *row = kb_format_table__row(&formats, format);
 	struct kb_format_opts opts;
 
 	KB_TRY(kb_format__check(format, given));
 	KB_TRY(complete_opts(given, &opts));
 	if (kb_profile__memory(profile) && strcmp(format->name, "recording"))
-		KB_TRY(write_memory(find_row(format->name), profile, &opts, stream));
+		KB_TRY(write_memory(row, profile, &opts, stream));
 	else
-		KB_TRY(find_row(format->name)->write(profile, &opts, stream));
+		KB_TRY(row->write(profile, &opts, stream));
 	return kb_writers__check_stream(stream);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <string.h>
 #include "base/error.h"
+#include "format/format_table.h"
 #include "format/memory_view.h"
 #include "format/memory_writers.h"
 #include "format/writers.h"
@@ -25,34 +26,21 @@ static const struct row {
 	{ { "recording", "everything, to be converted later", ".kb", true }, NULL },
 };
 
-#define TABLE_ROWS (sizeof(table) / sizeof(table[0]))
+static const struct kb_format_table formats = KB_FORMAT_TABLE(table);
 
 const struct kb_format *kb_memory_format__at(size_t index)
 {
-	return index < TABLE_ROWS ? &table[index].format : NULL;
-}
-
-static const struct row *find_row(const char *name)
-{
-	for (size_t i = 0; i < TABLE_ROWS; i++)
-		if (!strcmp(table[i].format.name, name))
-			return &table[i];
-	return NULL;
+	return kb_format_table__at(&formats, index);
 }
 
 const struct kb_format *kb_memory_format__by_name(const char *name)
 {
-	const struct row *row = find_row(name);
-
-	return row ? &row->format : NULL;
+	return kb_format_table__by_name(&formats, name);
 }
 
 const struct kb_format *kb_memory_format__by_path(const char *path)
 {
-	for (size_t i = 0; i < TABLE_ROWS; i++)
-		if (kb_writers__chooses(path, table[i].format.endings))
-			return &table[i].format;
-	return NULL;
+	return kb_format_table__by_path(&formats, path);
 }
 
 struct kb_error *kb_memory_format__check(const struct kb_format *format,
@@ -60,7 +48,7 @@ struct kb_error *kb_memory_format__check(const struct kb_format *format,
 {
 	struct kb_memory_view_opts opts;
 
-	if (!format || !find_row(format->name))
+	if (!kb_format_table__row(&formats, format))
 		return kb_usage("no such format");
 	KB_TRY(kb_memory_view__complete(given, &opts));
 	if (opts.age_ns && opts.value != KB_MEMORY_LIVE)
@@ -100,7 +88,7 @@ struct kb_error *kb_memory_format__write(const struct kb_format *format,
 	KB_TRY(kb_memory_view__complete(given, &opts));
 	if (!kb_profile__memory(profile))
 		return kb_usage("this is no recording of 'keelback memory'");
-	row = find_row(format->name);
+	row = kb_format_table__row(&formats, format);
 	if (row->write)
 		KB_TRY(row->write(profile, &opts, stream));
 	else if (!strcmp(format->name, "recording"))

@@ -30,9 +30,6 @@ struct kb_label;
 /* A frame of a collapsed stack. */
 void kb_collapsed__write_label(const struct kb_label *label, FILE *stream);
 
-/* Whether a file's name chooses a format with these endings (struct kb_format). */
-bool kb_writers__chooses(const char *path, const char *endings);
-
 /* Flushes: what went wrong with the stream so far. */
 struct kb_error *kb_writers__check_stream(FILE *stream);
 
