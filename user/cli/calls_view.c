@@ -111,28 +111,8 @@ bool kb_calls_view_args__to_stdout(const struct kb_calls_view_args *args)
 
 /* ---- formats */
 
-static struct kb_error *choose(const struct kb_calls_view_args *args,
-			       const struct kb_format **format)
-{
-	char names[256];
-
-	if (args->format) {
-		*format = kb_calls_format__by_name(args->format);
-		if (!*format)
-			return kb_usage(
-				"--format: '%s' is none of %s", args->format,
-				kb_format_list(kb_calls_format__at, false, names, sizeof(names)));
-		return NULL;
-	}
-	*format = kb_calls_view_args__to_stdout(args) ? kb_calls_format__at(0)
-						      : kb_calls_format__by_path(args->output);
-	if (!*format)
-		return kb_usage("--output: '%s' has none of the endings that choose a format (%s): "
-				"give --format",
-				args->output,
-				kb_format_list(kb_calls_format__at, true, names, sizeof(names)));
-	return NULL;
-}
+static const struct kb_formats formats = { kb_calls_format__at, kb_calls_format__by_name,
+					   kb_calls_format__by_path };
 
 /* Options that would do nothing are not taken in silence. */
 static struct kb_error *check_fit(const struct kb_calls_view_args *args,
@@ -164,7 +144,7 @@ struct kb_error *kb_calls_view_args__format(const struct kb_calls_view_args *arg
 {
 	const struct kb_format *format;
 
-	KB_TRY(choose(args, &format));
+	KB_TRY(kb_formats__choose(&formats, args->format, args->output, &format));
 	KB_TRY(check_fit(args, format));
 	if (format->binary && kb_calls_view_args__to_stdout(args) && isatty(STDOUT_FILENO))
 		return kb_usage("format %s is binary and not for a terminal: give --output FILE",

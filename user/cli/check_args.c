@@ -160,13 +160,14 @@ static struct kb_error *add_pattern(const char *option, const char *pattern, con
 	return NULL;
 }
 
+static const struct kb_formats formats = { kb_check_format__at, kb_check_format__by_name,
+					   kb_check_format__by_path };
+
 static struct kb_error *set_format(struct kb_check_args *args, const char *name)
 {
-	char names[256];
+	const struct kb_format *format;
 
-	if (!kb_check_format__by_name(name))
-		return kb_usage("--format: '%s' is none of %s", name,
-				kb_format_list(kb_check_format__at, false, names, sizeof(names)));
+	KB_TRY(kb_formats__choose(&formats, name, NULL, &format));
 	args->format = name;
 	return NULL;
 }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "cli/census_watch.h"
 #include "cli/command.h"
+#include "cli/format_list.h"
 #include "cli/launched.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -341,21 +342,8 @@ static struct kb_error *check_census(const struct refs_args *args)
 	return NULL;
 }
 
-static struct kb_error *choose_format(const struct refs_args *args, const struct kb_format **format)
-{
-	bool to_stdout = !args->output || !strcmp(args->output, "-");
-
-	*format = args->format ? kb_refs_format__by_name(args->format)
-		  : to_stdout  ? kb_refs_format__at(0)
-			       : kb_refs_format__by_path(args->output);
-	if (!*format && args->format)
-		return kb_usage("--format: '%s' is none of table json collapsed", args->format);
-	if (!*format)
-		return kb_usage("--output: '%s' has none of the endings that choose a format (.txt "
-				".json .folded): give --format",
-				args->output);
-	return NULL;
-}
+static const struct kb_formats formats = { kb_refs_format__at, kb_refs_format__by_name,
+					   kb_refs_format__by_path };
 
 static struct kb_error *check(const struct refs_args *args, const struct kb_format **format)
 {
@@ -365,7 +353,7 @@ static struct kb_error *check(const struct refs_args *args, const struct kb_form
 	KB_TRY(check_census(args));
 	if (args->created && args->order > KB_REFS_BY_CREATED)
 		return kb_usage("--created does not see objects go: they cannot be sorted by that");
-	KB_TRY(choose_format(args, format));
+	KB_TRY(kb_formats__choose(&formats, args->format, args->output, format));
 	if (args->limit >= 0 && strcmp((*format)->name, "table"))
 		return kb_usage("--limit is for the format table, not for %s", (*format)->name);
 	if (args->no_summary && strcmp((*format)->name, "table"))

@@ -195,29 +195,16 @@ static struct kb_error *check_fit(const struct kb_memory_view_args *args,
 	return NULL;
 }
 
+static const struct kb_formats formats = { kb_memory_format__at, kb_memory_format__by_name,
+					   kb_memory_format__by_path };
+
 struct kb_error *kb_memory_view_args__format(const struct kb_memory_view_args *args,
 					     const struct kb_format **result)
 {
 	const struct kb_format *format;
 	struct kb_memory_view_opts opts = kb_memory_view_args__opts(args, NULL);
-	char names[256];
 
-	if (args->format) {
-		format = kb_memory_format__by_name(args->format);
-		if (!format)
-			return kb_usage(
-				"--format: '%s' is none of %s", args->format,
-				kb_format_list(kb_memory_format__at, false, names, sizeof(names)));
-	} else {
-		format = kb_memory_view_args__to_stdout(args)
-				 ? kb_memory_format__at(0)
-				 : kb_memory_format__by_path(args->output);
-	}
-	if (!format)
-		return kb_usage("--output: '%s' has none of the endings that choose a format (%s): "
-				"give --format",
-				args->output,
-				kb_format_list(kb_memory_format__at, true, names, sizeof(names)));
+	KB_TRY(kb_formats__choose(&formats, args->format, args->output, &format));
 	KB_TRY(check_fit(args, format));
 	KB_TRY(kb_memory_format__check(format, &opts));
 	if (format->binary && kb_memory_view_args__to_stdout(args) && isatty(STDOUT_FILENO))

@@ -9,29 +9,14 @@
 
 #define LIMIT_DEFAULT 15 /* rows: what matters fits a screen */
 
+static const struct kb_formats formats = { kb_format__at, kb_format__by_name, kb_format__by_path };
+
 static struct kb_error *choose(const struct kb_view_args *args, const struct kb_format **format)
 {
-	char names[512];
-
-	if (args->format) {
-		*format = kb_format__by_name(args->format);
-		if (!*format)
-			return kb_usage("--format: '%s' is none of %s", args->format,
-					kb_format_list(kb_format__at, false, names, sizeof(names)));
-		return NULL;
-	}
-	if (kb_view_args__to_stdout(args)) {
-		*format = kb_format__at(0);
-		return NULL;
-	}
-	*format = kb_format__by_path(args->output);
-	if (args->baseline && *format && (*format)->html)
+	KB_TRY(kb_formats__choose(&formats, args->format, args->output, format));
+	/* An HTML file of two recordings. */
+	if (args->baseline && !args->format && (*format)->html)
 		*format = kb_format__by_name("diff-flamegraph");
-	if (!*format)
-		return kb_usage("--output: '%s' has none of the endings that choose a format (%s): "
-				"give --format",
-				args->output,
-				kb_format_list(kb_format__at, true, names, sizeof(names)));
 	return NULL;
 }
 
