@@ -242,13 +242,3 @@ const struct kb_ref_traced *kb_ref_processes__find(const struct kb_ref_processes
 			return &p->traced[i];
 	return NULL;
 }
-
-uint32_t kb_ref_processes__count(const struct kb_ref_processes *p)
-{
-	return p->n;
-}
-
-const struct kb_ref_traced *kb_ref_processes__at(const struct kb_ref_processes *p, uint32_t index)
-{
-	return &p->traced[index];
-}

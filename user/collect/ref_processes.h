@@ -45,8 +45,5 @@ void kb_ref_processes__detach(struct kb_ref_processes *processes);
 /* NULL: the process is not counted. */
 const struct kb_ref_traced *kb_ref_processes__find(const struct kb_ref_processes *processes,
 						   uint32_t proc);
-uint32_t kb_ref_processes__count(const struct kb_ref_processes *processes);
-const struct kb_ref_traced *kb_ref_processes__at(const struct kb_ref_processes *processes,
-						 uint32_t index);
 
 #endif

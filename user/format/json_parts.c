@@ -20,14 +20,14 @@ void kb_json_parts__frames(struct kb_json_out *out, const struct kb_profile *pro
 	kb_json_out__close(out, ']');
 }
 
-void kb_json_parts__ledger(struct kb_json_out *out, const struct kb_profile *profile)
+void kb_json_parts__ledger(struct kb_json_out *out, const struct kb_profile *profile, bool all)
 {
 	kb_json_out__uint(out, "attempted", kb_profile__attempted(profile));
 	kb_json_out__open(out, "entries", '[');
 	for (size_t i = 0; i < kb_profile__n_ledger(profile); i++) {
 		struct kb_ledger_entry entry = kb_profile__ledger(profile, i);
 
-		if (!entry.count)
+		if (!entry.count && !all)
 			continue;
 		kb_json_out__open(out, NULL, '{');
 		kb_json_out__text(out, "name", entry.name);

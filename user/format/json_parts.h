@@ -10,7 +10,7 @@
 /* "frames": the most recent first, each with file, line and function. */
 void kb_json_parts__frames(struct kb_json_out *out, const struct kb_profile *profile,
 			   uint32_t leaf);
-/* "attempted", and "entries": all of the ledger that is not 0. */
-void kb_json_parts__ledger(struct kb_json_out *out, const struct kb_profile *profile);
+/* "attempted", and "entries" of the ledger: all, or those that are not 0. */
+void kb_json_parts__ledger(struct kb_json_out *out, const struct kb_profile *profile, bool all);
 
 #endif

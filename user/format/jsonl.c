@@ -30,6 +30,7 @@
 #include "base/json_out.h"
 #include "base/strpool.h"
 #include "format/function_table.h"
+#include "format/json_parts.h"
 #include "format/sample_time.h"
 #include "format/stack_list.h"
 #include "format/writers.h"
@@ -343,22 +344,8 @@ static void write_moment(struct jsonl *jsonl, uint32_t id)
 
 static void write_ledger(struct jsonl *jsonl)
 {
-	struct kb_json_out *out = &jsonl->out;
-
 	open_record(jsonl, "ledger");
-	kb_json_out__uint(out, "attempted", kb_profile__attempted(jsonl->profile));
-	kb_json_out__open(out, "entries", '[');
-	for (size_t i = 0; i < kb_profile__n_ledger(jsonl->profile); i++) {
-		struct kb_ledger_entry entry = kb_profile__ledger(jsonl->profile, i);
-
-		kb_json_out__open(out, NULL, '{');
-		kb_json_out__text(out, "name", entry.name);
-		kb_json_out__uint(out, "count", entry.count);
-		kb_json_out__bool(out, "reported", entry.reported);
-		kb_json_out__bool(out, "note", entry.note);
-		kb_json_out__close(out, '}');
-	}
-	kb_json_out__close(out, ']');
+	kb_json_parts__ledger(&jsonl->out, jsonl->profile, true);
 	close_record(jsonl);
 }
 

@@ -112,7 +112,7 @@ static void write_ledger(struct kb_json_out *out, const struct kb_profile *profi
 {
 	kb_json_out__open(out, NULL, '{');
 	kb_json_out__text(out, "type", "ledger");
-	kb_json_parts__ledger(out, profile);
+	kb_json_parts__ledger(out, profile, false);
 	kb_json_out__close(out, '}');
 	kb_json_out__line(out);
 	out->comma = false;

@@ -12,6 +12,7 @@
 #include "format/memory_view.h"
 #include "format/memory_writers.h"
 #include "format/source.h"
+#include "format/stack_list.h"
 
 #define SOURCES_MAX 64 /* files that source lines are taken from; a table has some 10 rows */
 
@@ -128,16 +129,11 @@ static void write_source(struct table *table, const char *file, int32_t line, co
 static void write_traceback(struct table *table, uint32_t leaf, const char *indent)
 {
 	const struct kb_stack_node *nodes = kb_profile__nodes(table->profile);
-	uint32_t depth = 0, *path;
+	uint32_t depth, *path = kb_stack_path(table->profile, leaf, &depth);
 	char source_indent[64];
 
-	for (uint32_t at = leaf; at != KB_ID_NONE; at = nodes[at].parent)
-		depth++;
-	path = calloc(depth + 1, sizeof(*path));
 	if (!path)
 		return;
-	for (uint32_t at = leaf, i = depth; at != KB_ID_NONE; at = nodes[at].parent)
-		path[--i] = at;
 	snprintf(source_indent, sizeof(source_indent), "%s  ", indent);
 	for (uint32_t i = 0; i < depth; i++) {
 		const struct kb_frame_info *frame =

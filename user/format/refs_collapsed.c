@@ -11,20 +11,16 @@
 #include "base/text.h"
 #include "format/label.h"
 #include "format/refs_view.h"
+#include "format/stack_list.h"
 #include "format/writers.h"
 
-static void write_frames(const struct kb_profile *profile, uint32_t leaf, FILE *stream)
+static struct kb_error *write_frames(const struct kb_profile *profile, uint32_t leaf, FILE *stream)
 {
 	const struct kb_stack_node *nodes = kb_profile__nodes(profile);
-	uint32_t depth = 0, *path;
+	uint32_t depth, *path = kb_stack_path(profile, leaf, &depth);
 
-	for (uint32_t at = leaf; at != KB_ID_NONE; at = nodes[at].parent)
-		depth++;
-	path = calloc(depth + 1, sizeof(*path));
 	if (!path)
-		return;
-	for (uint32_t at = leaf, i = depth; at != KB_ID_NONE; at = nodes[at].parent)
-		path[--i] = at;
+		return kb_error__no_memory();
 	for (uint32_t i = 0; i < depth; i++) {
 		const struct kb_frame_info *frame =
 			kb_profile__frame(profile, nodes[path[i]].frame);
@@ -34,6 +30,7 @@ static void write_frames(const struct kb_profile *profile, uint32_t leaf, FILE *
 		putc(';', stream);
 	}
 	free(path);
+	return NULL;
 }
 
 struct kb_error *kb_refs_collapsed__write(const struct kb_refs_view *view, FILE *stream)
@@ -43,9 +40,8 @@ struct kb_error *kb_refs_collapsed__write(const struct kb_refs_view *view, FILE 
 	for (uint32_t i = 0; i < view->n_rows && !ferror(stream); i++) {
 		const struct kb_refs_row *row = kb_refs__row(view->refs, view->rows[i]);
 		const struct kb_refs_type *type = kb_refs__type(view->refs, row->type);
-		uint64_t count = view->opts->order == KB_REFS_BY_ALIVE	     ? row->alive
-				 : view->opts->order == KB_REFS_BY_DESTROYED ? row->destroyed
-									     : row->created;
+		uint64_t count =
+			kb_refs_view__amount(view, row->created, row->destroyed, row->alive);
 
 		if (!count)
 			continue;
@@ -56,7 +52,7 @@ struct kb_error *kb_refs_collapsed__write(const struct kb_refs_view *view, FILE 
 			kb_collapsed__write_label(&label, stream);
 			putc(';', stream);
 		}
-		write_frames(profile, row->node, stream);
+		KB_TRY(write_frames(profile, row->node, stream));
 		kb_text__write_field(stream, type->name, ";");
 		fprintf(stream, " %" PRIu64 "\n", count);
 	}

@@ -94,7 +94,7 @@ struct kb_error *kb_refs_json__write(const struct kb_refs_view *view, FILE *stre
 		write_row(&out, view, kb_refs__row(view->refs, view->rows[i]));
 	kb_json_out__close(&out, ']');
 	kb_json_out__open(&out, "ledger", '{');
-	kb_json_parts__ledger(&out, profile);
+	kb_json_parts__ledger(&out, profile, false);
 	kb_json_out__close(&out, '}');
 	kb_json_out__close(&out, '}');
 	kb_json_out__line(&out);

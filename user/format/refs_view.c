@@ -4,9 +4,11 @@
 #include <string.h>
 #include "format/refs_view.h"
 
-static uint64_t amount(enum kb_refs_order order, uint64_t created, uint64_t destroyed,
-		       uint64_t alive)
+uint64_t kb_refs_view__amount(const struct kb_refs_view *view, uint64_t created, uint64_t destroyed,
+			      uint64_t alive)
 {
+	enum kb_refs_order order = view->opts->order;
+
 	return order == KB_REFS_BY_ALIVE       ? alive
 	       : order == KB_REFS_BY_DESTROYED ? destroyed
 					       : created;
@@ -16,8 +18,8 @@ static uint64_t amount(enum kb_refs_order order, uint64_t created, uint64_t dest
 static int compare(const struct kb_refs_view *view, const uint64_t a[3], const uint64_t b[3],
 		   uint32_t first, uint32_t second)
 {
-	enum kb_refs_order order = view->opts->order;
-	uint64_t m = amount(order, a[0], a[1], a[2]), n = amount(order, b[0], b[1], b[2]);
+	uint64_t m = kb_refs_view__amount(view, a[0], a[1], a[2]);
+	uint64_t n = kb_refs_view__amount(view, b[0], b[1], b[2]);
 
 	if (m == n) {
 		m = a[0] + a[1];

@@ -21,6 +21,9 @@ struct kb_error *kb_refs_view__create(const struct kb_refs *refs,
 				      const struct kb_refs_view_opts *opts,
 				      struct kb_refs_view *view);
 void kb_refs_view__free(struct kb_refs_view *view);
+/* What of these is ordered by. */
+uint64_t kb_refs_view__amount(const struct kb_refs_view *view, uint64_t created, uint64_t destroyed,
+			      uint64_t alive);
 
 typedef struct kb_error *kb_refs_writer(const struct kb_refs_view *view, FILE *stream);
 kb_refs_writer kb_refs_table__write;

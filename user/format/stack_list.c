@@ -99,3 +99,17 @@ void kb_stack_list__destroy(struct kb_stack_list *list)
 	free(list->rank);
 	free(list);
 }
+
+uint32_t *kb_stack_path(const struct kb_profile *profile, uint32_t leaf, uint32_t *depth)
+{
+	const struct kb_stack_node *nodes = kb_profile__nodes(profile);
+	uint32_t *path, left = 0;
+
+	for (uint32_t at = leaf; at != KB_ID_NONE; at = nodes[at].parent)
+		left++;
+	*depth = left;
+	path = calloc(left + 1, sizeof(*path));
+	for (uint32_t at = leaf; path && at != KB_ID_NONE; at = nodes[at].parent)
+		path[--left] = at;
+	return path;
+}

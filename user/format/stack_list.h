@@ -24,4 +24,7 @@ struct kb_error *kb_stack_list__create(const struct kb_profile *profile,
 				       struct kb_stack_list **list);
 void kb_stack_list__destroy(struct kb_stack_list *list);
 
+/* The nodes of one stack, its outermost first; *depth: how many. free() them; NULL: no memory. */
+uint32_t *kb_stack_path(const struct kb_profile *profile, uint32_t leaf, uint32_t *depth);
+
 #endif
