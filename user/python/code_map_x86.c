@@ -58,6 +58,16 @@ static struct kb_error *sweep_open(struct sweep *sweep, const struct kb_elf_file
 	return NULL;
 }
 
+/* Where code that cannot be swept has nothing to find. */
+static bool sweep_begin(struct sweep *sweep, const struct kb_elf_file *elf, uint64_t start,
+			uint64_t end, bool detail)
+{
+	struct kb_error *err = sweep_open(sweep, elf, start, end, detail);
+
+	kb_error__destroy(err);
+	return !err;
+}
+
 static void sweep_close(struct sweep *sweep)
 {
 	x86_code__close(&sweep->code);
@@ -137,17 +147,13 @@ static bool goes_to(const struct kb_elf_file *elf, const cs_insn *insn, uint64_t
 size_t kb_code__calls(const struct kb_elf_file *elf, uint64_t start, uint64_t end, uint64_t callee,
 		      uint64_t *addresses, size_t max)
 {
-	struct kb_error *err;
 	uint64_t stub = callee;
 	const cs_insn *insn;
 	struct sweep sweep;
 	size_t n = 0;
 
-	err = sweep_open(&sweep, elf, start, end, false);
-	if (err) {
-		kb_error__destroy(err);
+	if (!sweep_begin(&sweep, elf, start, end, false))
 		return 0;
-	}
 	while (n < max && (insn = sweep_next(&sweep)))
 		if (goes_to(elf, insn, callee, &stub))
 			addresses[n++] = insn->address;
@@ -172,16 +178,12 @@ static bool may_call_slot(const struct sweep *sweep, uint8_t slot)
 size_t kb_code__slot_calls(const struct kb_elf_file *elf, uint64_t start, uint64_t end,
 			   uint8_t slot, struct kb_code_slot_call *calls, size_t max)
 {
-	struct kb_error *err;
 	const cs_insn *insn;
 	struct sweep sweep;
 	size_t n = 0;
 
-	err = sweep_open(&sweep, elf, start, end, true);
-	if (err) {
-		kb_error__destroy(err);
+	if (!sweep_begin(&sweep, elf, start, end, true))
 		return 0;
-	}
 	if (!may_call_slot(&sweep, slot))
 		sweep.left = 0;
 	while (n < max && (insn = sweep_next(&sweep))) {
@@ -290,7 +292,6 @@ size_t kb_code__last_branches(const struct kb_elf_file *elf, uint64_t start, uin
 			      int32_t displacement, uint64_t *addresses, size_t max)
 {
 	struct last_branch last = { 0 };
-	struct kb_error *err;
 	struct x86_code code;
 	const cs_insn *insn;
 	struct sweep sweep;
@@ -298,13 +299,12 @@ size_t kb_code__last_branches(const struct kb_elf_file *elf, uint64_t start, uin
 
 	if (!x86_code__open(&code, elf, true))
 		return 0;
-	err = sweep_open(&sweep, elf, start, end, true);
-	while (!err && n < max && (insn = sweep_next(&sweep)))
-		if (follow(&last, &code, insn, displacement))
-			addresses[n++] = last.address;
-	if (!err)
+	if (sweep_begin(&sweep, elf, start, end, true)) {
+		while (n < max && (insn = sweep_next(&sweep)))
+			if (follow(&last, &code, insn, displacement))
+				addresses[n++] = last.address;
 		sweep_close(&sweep);
-	kb_error__destroy(err);
+	}
 	x86_code__close(&code);
 	return n;
 }
@@ -350,16 +350,12 @@ size_t kb_code__checks(const struct kb_elf_file *elf, uint64_t start, uint64_t e
 		       uint64_t variable, struct kb_code_check *checks, size_t max)
 {
 	bool compared = false;
-	struct kb_error *err;
 	const cs_insn *insn;
 	struct sweep sweep;
 	size_t n = 0;
 
-	err = sweep_open(&sweep, elf, start, end, true);
-	if (err) {
-		kb_error__destroy(err);
+	if (!sweep_begin(&sweep, elf, start, end, true))
 		return 0;
-	}
 	while (n < max && (insn = sweep_next(&sweep))) {
 		uint64_t target, next = insn->address + insn->size;
 		bool equal = insn->id == X86_INS_JE;

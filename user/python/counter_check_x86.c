@@ -69,19 +69,13 @@ static void step(const struct x86_code *code, struct way *way)
 	way->at += code->insn->size;
 }
 
-static bool is_conditional(const cs_insn *insn)
-{
-	struct x86_operation op = x86_operation__of(insn);
-
-	return (op.opcode & 0xf0) == 0x70 || (op.opcode == 0x0f && (op.second & 0xf0) == 0x80);
-}
-
 /* Follows one way to its end; the branches on it are left for later. False: too much. */
 static bool follow(struct ways *ways, struct way way, kb_register_set intact)
 {
 	while (!(way.written & intact) && x86_code__fetch(&ways->code, way.at)) {
 		const cs_insn *insn = ways->code.insn;
 		struct x86_operation op = x86_operation__of(insn);
+		bool conditional = x86_operation__is_conditional(&op);
 		uint64_t target;
 
 		if (is_seen(ways, way.at))
@@ -92,13 +86,13 @@ static bool follow(struct ways *ways, struct way way, kb_register_set intact)
 			step(&ways->code, &way);
 			continue;
 		}
-		if (is_conditional(insn) && way.decides) {
+		if (conditional && way.decides) {
 			if (ways->n == ways->max)
 				return false;
 			ways->addresses[ways->n++] = way.at;
 			return true;
 		}
-		if (is_conditional(insn)) {
+		if (conditional) {
 			if (ways->n_left == WAYS_MAX)
 				return false;
 			ways->left[ways->n_left] = way;

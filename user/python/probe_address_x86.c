@@ -27,7 +27,7 @@ static enum kb_probe_kind kind_of(const cs_insn *insn)
 		return KB_PROBE_JUMP;
 	if (op.opcode == 0xe8)
 		return KB_PROBE_CALL;
-	if ((op.opcode & 0xf0) == 0x70 || (op.opcode == 0x0f && (op.second & 0xf0) == 0x80))
+	if (x86_operation__is_conditional(&op))
 		return KB_PROBE_CONDITIONAL;
 	return KB_PROBE_STEPPED;
 }

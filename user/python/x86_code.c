@@ -102,6 +102,11 @@ struct x86_operation x86_operation__of(const cs_insn *insn)
 	return operation;
 }
 
+bool x86_operation__is_conditional(const struct x86_operation *op)
+{
+	return (op->opcode & 0xf0) == 0x70 || (op->opcode == 0x0f && (op->second & 0xf0) == 0x80);
+}
+
 bool x86_code__target(const cs_insn *insn, uint64_t *target)
 {
 	struct x86_operation op = x86_operation__of(insn);

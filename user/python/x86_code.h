@@ -31,6 +31,9 @@ struct x86_operation {
 };
 struct x86_operation x86_operation__of(const cs_insn *insn);
 
+/* A conditional jump, but for those by a count (Intel SDM, volume 2: Jcc). */
+bool x86_operation__is_conditional(const struct x86_operation *operation);
+
 /* Where a direct jump or call goes; false: it is none. */
 bool x86_code__target(const cs_insn *insn, uint64_t *target);
 
