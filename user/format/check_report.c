@@ -48,8 +48,7 @@ void kb_check_report__time(int64_t unix_seconds, char text[KB_CHECK_TEXT_MAX])
 		snprintf(text, KB_CHECK_TEXT_MAX, "%" PRId64, unix_seconds);
 }
 
-/* "+5.2% (+4.8% to +5.6%)". */
-static int write_change(double change, double low, double high, char *text, size_t size)
+int kb_check_report__change(double change, double low, double high, char *text, size_t size)
 {
 	char word[KB_CHECK_TEXT_MAX], interval[KB_CHECK_INTERVAL_MAX];
 
@@ -69,8 +68,8 @@ void kb_check_report__measure(const struct kb_check_measure *measure,
 	int n = snprintf(text, KB_CHECK_SENTENCE_MAX,
 			 "%s: ", kb_check_metric__text(measure->metric));
 
-	n += write_change(measure->change, measure->low, measure->high, text + n,
-			  KB_CHECK_SENTENCE_MAX - n);
+	n += kb_check_report__change(measure->change, measure->low, measure->high, text + n,
+				     KB_CHECK_SENTENCE_MAX - n);
 	n += snprintf(text + n, KB_CHECK_SENTENCE_MAX - n, ", %s to %s; threshold %s",
 		      kb_check_text__value(unit, measure->base, base),
 		      kb_check_text__value(unit, measure->head, head),
@@ -93,8 +92,8 @@ void kb_check_report__trend(const struct kb_check_trend_measure *measure,
 			 "%" PRIu32 " checks before, too few to compare with", measure->n - 1);
 		return;
 	}
-	n += write_change(measure->change, measure->low, measure->high, text + n,
-			  KB_CHECK_SENTENCE_MAX - n);
+	n += kb_check_report__change(measure->change, measure->low, measure->high, text + n,
+				     KB_CHECK_SENTENCE_MAX - n);
 	snprintf(text + n, KB_CHECK_SENTENCE_MAX - n,
 		 " beside a level of %" PRIu32 " checks; threshold %s", measure->n_level,
 		 kb_check_text__percent(measure->threshold, threshold));

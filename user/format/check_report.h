@@ -13,6 +13,8 @@ const char *kb_check_report__verdict(enum kb_check_verdict verdict);
 /* "+4.1% to +6.3%"; "-" when it is no more than the change, or without end. */
 #define KB_CHECK_INTERVAL_MAX (3 * KB_CHECK_TEXT_MAX)
 void kb_check_report__interval(double low, double high, char text[KB_CHECK_INTERVAL_MAX]);
+/* "+5.2% (+4.8% to +5.6%)"; without an interval where there is none. The length, as snprintf(). */
+int kb_check_report__change(double change, double low, double high, char *text, size_t size);
 /* "0.003", "< 0.0001". */
 void kb_check_report__p(double p, char text[KB_CHECK_TEXT_MAX]);
 /* "2026-11-27 09:12 UTC". */

@@ -28,12 +28,10 @@ static void write_value(const struct text *text, const struct kb_check_trend_mea
 
 static void write_change(const struct text *text, double change, double low, double high)
 {
-	char word[KB_CHECK_TEXT_MAX], interval[KB_CHECK_INTERVAL_MAX];
+	char words[KB_CHECK_SENTENCE_MAX];
 
-	kb_check_report__interval(low, high, interval);
-	fputs(kb_check_text__change(change, word), text->stream);
-	if (strcmp(interval, "-"))
-		fprintf(text->stream, " (%s)", interval);
+	kb_check_report__change(change, low, high, words, sizeof(words));
+	fputs(words, text->stream);
 }
 
 static void write_functions(const struct text *text, const struct kb_check_trend_measure *measure,
