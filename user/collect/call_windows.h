@@ -16,7 +16,7 @@
  * it is told.
  */
 struct kb_call_windows {
-	double duty; /* 0 to 1 */
+	double duty; /* 0 to 1: what may be spent and is measured */
 	uint64_t length_ns;
 	uint64_t start;	      /* of everything; times as CLOCK_MONOTONIC has them, ns */
 	uint64_t began;	      /* of the window that is open, or of the time since the last one */

@@ -25,7 +25,7 @@
 #define FRAMES_MAX    2048	 /* KB_FRAMES_MAX */
 
 #define PERIOD_NS    KB_NS_PER_SECOND	     /* of --duty */
-#define RATE_LOOK_NS (KB_NS_PER_SECOND / 20) /* between looks at how much has happened */
+#define RATE_LOOK_NS (KB_NS_PER_SECOND / 50) /* between looks at how much has happened */
 
 /* When growth is observed, and when not. */
 struct pace {

@@ -2,6 +2,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -10,7 +13,8 @@
 #include "base/error.h"
 #include "kernel/uprobe.h"
 
-#define LINKS_MAX 4096
+#define LINKS_MAX   4096
+#define CLOSERS_MAX 16 /* threads that wait for the kernel at the same time */
 
 /* bpf_attr of BPF_LINK_CREATE for uprobe_multi (include/uapi/linux/bpf.h, Linux 6.6), which Debian
  * 12's header and libbpf lack. */
@@ -119,13 +123,49 @@ struct kb_error *kb_uprobes__create(struct kb_uprobes **uprobes)
 	return *uprobes ? NULL : kb_error__no_memory();
 }
 
+struct closing {
+	const int *fds;
+	uint32_t n;
+	_Atomic uint32_t next;
+};
+
+static void *close_links(void *arg)
+{
+	struct closing *closing = arg;
+	uint32_t i;
+
+	while ((i = atomic_fetch_add(&closing->next, 1)) < closing->n)
+		close(closing->fds[i]);
+	return NULL;
+}
+
+/*
+ * Closing a link waits for grace periods of the kernel, 20 to 60 ms, in which the probes of those
+ * that come after it still cost the target their traps. Threads wait for the same ones.
+ */
+static void close_together(const int *fds, uint32_t n)
+{
+	struct closing closing = { .fds = fds, .n = n };
+	pthread_t threads[CLOSERS_MAX];
+	uint32_t n_threads = 0;
+	sigset_t all, before;
+
+	sigfillset(&all); /* signals are the first thread's */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (n_threads < CLOSERS_MAX && n_threads + 1 < n &&
+	       !pthread_create(&threads[n_threads], NULL, close_links, &closing))
+		n_threads++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	close_links(&closing);
+	for (uint32_t i = 0; i < n_threads; i++)
+		pthread_join(threads[i], NULL);
+}
+
 void kb_uprobes__destroy(struct kb_uprobes *uprobes)
 {
 	if (!uprobes)
 		return;
-	/* The last goes first: what depends on an earlier one is not left alone. */
-	for (uint32_t i = uprobes->n_fds; i-- > 0;)
-		close(uprobes->fds[i]);
+	close_together(uprobes->fds, uprobes->n_fds);
 	for (uint32_t i = uprobes->n_links; i-- > 0;)
 		bpf_link__destroy(uprobes->links[i]);
 	free(uprobes->fds);
