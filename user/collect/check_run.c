@@ -284,6 +284,15 @@ static struct kb_error *run_pairs(struct kb_check_runner *r)
 
 /* ---------------------------------------------------------------- the whole */
 
+static bool seen_before(const struct kb_profile *profile, uint32_t process)
+{
+	for (uint32_t i = 0; i < process; i++)
+		if (!strcmp(kb_profile__process(profile, i)->python,
+			    kb_profile__process(profile, process)->python))
+			return true;
+	return false;
+}
+
 /* The versions of Python that were seen, each once. */
 static const char *pythons_of(struct kb_check *check, const struct kb_profile *profile)
 {
@@ -293,7 +302,7 @@ static const char *pythons_of(struct kb_check *check, const struct kb_profile *p
 		const char *python = kb_profile__process(profile, i)->python;
 		size_t used = strlen(text);
 
-		if (*python && !strstr(text, python))
+		if (*python && !seen_before(profile, i))
 			snprintf(text + used, sizeof(text) - used, "%s%s", used ? "," : "", python);
 	}
 	return kb_check__text(check, text);

@@ -368,12 +368,7 @@ struct kb_error *kb_stats__family(const double *d, uint32_t n_members, uint32_t 
 	return ratios && chosen ? NULL : kb_error__no_memory();
 }
 
-/* ---------------------------------------------------------------- counts */
-
-double kb_stats__p_of_counts(double a, double b)
-{
-	return a + b > 0 ? erfc(fabs(a - b) / sqrt(a + b) / M_SQRT2) : 1;
-}
+/* ---------------------------------------------------------------- several values of p */
 
 static int by_p(const void *a, const void *b)
 {

@@ -47,8 +47,6 @@ struct kb_member {
 struct kb_error *kb_stats__family(const double *d, uint32_t n_members, uint32_t n,
 				  double confidence, struct kb_member *members);
 
-/* Two counts of events that happen independently, such as samples. */
-double kb_stats__p_of_counts(double a, double b);
 /* Holm's correction of n values of p, in place. */
 struct kb_error *kb_stats__holm(double *p, uint32_t n);
 
