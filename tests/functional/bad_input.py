@@ -105,6 +105,8 @@ BAD_INPUT = [
     (["memory", "-a", "--partial"], 2, r"--partial is for --load"),
     (["memory", "-a", "--exact", "--growth"], 2, r"--exact and --growth exclude each other"),
     (["memory", "-a", "--exact", "--duty", "5"], 2, r"--duty does not go with --exact"),
+    (["memory", "-a", "--exact", "--max-rate", "5000"], 2, r"--max-rate does not go with --exact"),
+    (["memory", "-a", "--max-rate", "9"], 2, r"--max-rate: '9'"),
     (["memory", "-a", "--growth", "--libc"], 2, r"--libc is for exact traces"),
     (["memory", "-a", "--duty", "0"], 2, r"--duty: '0'"),
     (["memory", "-a", "--frames", "2049"], 2, r"--frames: '2049'"),

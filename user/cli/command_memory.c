@@ -24,7 +24,7 @@ struct memory_args {
 	struct kb_memory_view_args view;
 	double duration; /* seconds, 0: without end */
 	bool exact, growth, native, libc;
-	long frames, live_max, duty;
+	long frames, live_max, duty, max_rate;
 	double reset_peak_every; /* seconds, 0: never */
 	struct kb_when_size when;
 	struct kb_block_requests blocks;
@@ -41,6 +41,7 @@ enum {
 	KEY_NATIVE,
 	KEY_LIBC,
 	KEY_DUTY,
+	KEY_MAX_RATE,
 	KEY_RESET_PEAK,
 	KEY_WHEN,
 	KEY_ADDRESS,
@@ -71,6 +72,11 @@ static const struct argp_option options[] = {
 	  "Exact: also what extensions and libraries get from malloc themselves", 0 },
 	{ "native", KEY_NATIVE, NULL, 0, "Native frames in stacks", 0 },
 	{ "duty", KEY_DUTY, "PERCENT", 0, "Growth: trace only this share of each second", 0 },
+	{ "max-rate", KEY_MAX_RATE, "N", 0,
+	  "Growth: pause when there are more than N allocations and frees a second (default: "
+	  "5000), "
+	  "each of which costs the target some 2 us",
+	  0 },
 	{ "reset-peak-every", KEY_RESET_PEAK, "SECONDS", 0,
 	  "The peak is that of the last so many seconds; SIGUSR2 resets it as well", 0 },
 	{ "when", KEY_WHEN, "rss>SIZE", 0,
@@ -126,6 +132,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_DUTY:
 		return kb_cli__fail(state, kb_value__integer("--duty", arg, 1, 100, &args->duty));
+	case KEY_MAX_RATE:
+		return kb_cli__fail(state, kb_value__integer("--max-rate", arg, 100, 100000000,
+							     &args->max_rate));
 	case KEY_RESET_PEAK:
 		return kb_cli__fail(state, kb_value__seconds("--reset-peak-every", arg,
 							     &args->reset_peak_every));
@@ -233,6 +242,7 @@ static struct kb_error *open_run(struct run *run)
 		.native = args->native,
 		.libc = args->libc,
 		.duty = args->duty,
+		.rate_max = args->max_rate,
 	};
 
 	if (!kb_memory_view_args__to_stdout(&run->view))
@@ -430,8 +440,9 @@ static struct kb_error *check(const struct memory_args *args)
 		return kb_usage("--partial is for --load");
 	if (args->exact && args->growth)
 		return kb_usage("--exact and --growth exclude each other");
-	if (args->duty && args->exact)
-		return kb_usage("--duty does not go with --exact: blocks would be missed");
+	if ((args->duty || args->max_rate) && args->exact)
+		return kb_usage("%s does not go with --exact: blocks would be missed",
+				args->duty ? "--duty" : "--max-rate");
 	if (args->libc && args->growth)
 		return kb_usage(
 			"--libc is for exact traces: growth has what goes to malloc anyway");
