@@ -180,7 +180,7 @@ enum kb_memory_want {
 
 #define KB_MEMORY_BLOCKS_DEFAULT (1u << 21)
 #define KB_MEMORY_BLOCKS_MAX	 (1u << 26)
-#define KB_MEMORY_RATE_DEFAULT	 5000 /* some 2 to 3 us each: about a percent of the time */
+#define KB_MEMORY_RATE_DEFAULT	 7000 /* some 2 us each: between one and two percent */
 
 struct kb_memory_opts {
 	size_t size;

@@ -6,6 +6,7 @@
  * somebody wants to see them, and at the end.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +25,9 @@
 #define EXEC_DELAY_MS 10	 /* dynamic linking takes 1 to 2 ms */
 #define FRAMES_MAX    2048	 /* KB_FRAMES_MAX */
 
-#define PERIOD_NS    KB_NS_PER_SECOND	     /* of --duty */
-#define RATE_LOOK_NS (KB_NS_PER_SECOND / 50) /* between looks at how much has happened */
+#define PERIOD_NS     KB_NS_PER_SECOND	      /* of --duty */
+#define RATE_LOOK_NS  (KB_NS_PER_SECOND / 50) /* between looks at how much has happened */
+#define SECONDS_FIRST 8 /* whose events may all be the first: imports, first tables */
 
 /* When growth is observed, and when not. */
 struct pace {
@@ -160,27 +162,31 @@ static void add_events(uint32_t proc, const struct kb_memory_process *process, v
 
 /*
  * Have there been more events than may be? So many a second are granted, and a second's worth is
- * good for a burst. True: until all of it has come together again, *until.
+ * good for a burst; at first what a program does when it starts. True: until a second's worth has
+ * come together again, *until.
  */
 static bool too_fast(struct kb_memory_tracer *t, uint64_t now, uint64_t *until)
 {
 	struct pace *pace = &t->pace;
-	double max = t->opts.rate_max, granted;
+	double max = t->opts.rate_max, left = pace->left;
 	uint64_t events = 0;
 
 	if (now - pace->looked < RATE_LOOK_NS)
 		return false;
 	kb_error__destroy(
 		kb_memory_programs__each_process(t->session.programs, add_events, &events));
-	granted = pace->looked ? max * (now - pace->looked) / KB_NS_PER_SECOND : max;
-	pace->left = pace->left + granted > max ? max : pace->left + granted;
+	if (!pace->looked)
+		left = max * SECONDS_FIRST;
+	else if (left < max)
+		left = fmin(max, left + max * (now - pace->looked) / KB_NS_PER_SECOND);
 	if (events > pace->events)
-		pace->left -= events - pace->events;
+		left -= events - pace->events;
+	pace->left = left;
 	pace->events = events;
 	pace->looked = now;
-	if (pace->left >= 0)
+	if (left >= 0)
 		return false;
-	*until = now + (uint64_t)((max - pace->left) / max * KB_NS_PER_SECOND);
+	*until = now + (uint64_t)((max - left) / max * KB_NS_PER_SECOND);
 	return true;
 }
 
