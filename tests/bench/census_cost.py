@@ -9,11 +9,18 @@ import costs
 from costs import Program
 
 PYTHONS = ("debian-3.11", "sid-3.14")
-OBJECTS = 1000000
+BYTES_GOAL = 2  # s for each GB
+
+# A million objects, and a gigabyte of them (the heap's size is measured).
+OBJECTS = {"small": 1000000, "large": 10000000}
 
 TARGET = """
 import sys, time
-kept = [{"number": i, "text": str(i)} for i in range(%d)]
+kept = [{"number": i, "text": str(i)} for i in range(int(sys.argv[1]) // 3)]
+
+def resident():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
 
 def steady(seconds):
     clock, end, n, x = time.process_time_ns, time.monotonic() + seconds, 0, 0
@@ -27,7 +34,7 @@ def steady(seconds):
 print("ready", flush=True)
 for line in sys.stdin:
     print(eval(line), flush=True)
-""" % (OBJECTS // 3)
+"""
 
 CENSUS = ("census", "-q", "-o", "/dev/null", "-p")
 
@@ -51,8 +58,8 @@ def own(bench, pid, rounds):
     return bench_stats.median_interval(wall), bench_stats.median_interval(cpu)
 
 
-def measure(bench, python, setup):
-    program, rounds, seconds = Program(bench, python, TARGET), setup["census_rounds"], setup["census_seconds"]
+def slower(bench, program, setup):
+    rounds, seconds = setup["census_rounds"], setup["census_seconds"]
     work = f"steady({seconds})"
 
     def beside():
@@ -64,10 +71,15 @@ def measure(bench, python, setup):
         bench.kill(process)
         return ns
 
+    return costs.slower(costs.by_turns(rounds, lambda: program.work(work), {"census": beside})["census"])
+
+
+def measure(bench, python, size, setup):
+    program = Program(bench, python, TARGET, OBJECTS[size])
     try:
-        wall, cpu = own(bench, program.pid, rounds)
-        pairs = costs.by_turns(rounds, lambda: program.work(work), {"census": beside})
-        return {"wall": wall, "cpu": cpu, "slower": costs.slower(pairs["census"])}
+        wall, cpu = own(bench, program.pid, setup["census_rounds"])
+        return {"wall": wall, "cpu": cpu, "bytes": program.work("resident()"),
+                "slower": slower(bench, program, setup) if size == "small" else None}
     finally:
         program.end()
 
@@ -75,15 +87,20 @@ def measure(bench, python, setup):
 def run(bench, setup, say):
     found = {}
     for id in PYTHONS:
-        found[id] = measure(bench, bench.pythons[id], setup)
-        say(f"census, {id}: {found[id]}")
+        for size in OBJECTS:
+            found[id, size] = measure(bench, bench.pythons[id], size, setup)
+            say(f"census, {id}, {size}: {found[id, size]}")
     return found
 
 
 def text(results, goals, table, interval):
-    rows = [(id, interval(row["wall"]), interval(row["cpu"]), interval(row["slower"])) for id, row in results.items()]
+    rows = [(id, f"{OBJECTS[size] / 1e6:.0f}", f"{row['bytes'] / 1e9:.2f}", interval(row["wall"]), interval(row["cpu"]),
+             interval(row["slower"]) if row["slower"] else "–") for (id, size), row in results.items()]
+    for (id, size), row in results.items():
+        if size == "large":
+            goals.at_most(f"a census, {id}, for each GB", row["wall"].mean / (row["bytes"] / 1e9), BYTES_GOAL, "s")
     return (
-        f"## Census\n\nOf a program with {OBJECTS} objects beside its own, from start to end of keelback, on another CPU; and by how much the program needs more"
+        "## Census\n\nOf a program with so many objects beside its own, from start to end of keelback, on another CPU; and by how much the program needs more"
         " processor time while one census follows another. Medians and their 95 % intervals.\n\n"
-        + table(("interpreter", "seconds", "of processor time", "the program is slower by, %"), rows)
+        + table(("interpreter", "million objects", "GB resident", "seconds", "of processor time", "the program is slower by, %"), rows)
     )
