@@ -135,7 +135,8 @@ struct kb_check_function {
 	double p;
 	/* Of the whole difference of CPU time, 0 to 1 or beyond; 0 when there is none. */
 	double part;
-	bool blamed; /* slower, and p is below 1 - confidence */
+	bool blamed; /* slower, and p is below 0.05 where CPU time is a regression, else below 1 -
+			confidence */
 	/* Those that changed most first; only of a few functions. */
 	const struct kb_check_line *lines;
 	uint32_t n_lines;

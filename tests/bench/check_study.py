@@ -189,6 +189,8 @@ def run_all(args, cases, one):
     done = collections.Counter((row["study"], row["case"]) for row in load(args.results))
     left = args.count
     for study, case in cases:
+        if args.case and case not in args.case:
+            continue
         if done[study, case] > 0:
             done[study, case] -= 1
             continue
@@ -339,6 +341,7 @@ def main():
     parser.add_argument("--results", required=True, help="file of JSON lines")
     parser.add_argument("--keelback", default=str(REPO / "build" / "keelback"))
     parser.add_argument("--python", default="/usr/bin/python3")
+    parser.add_argument("--case", action="append", help="only this one: a percentage, a program; again and again")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--max-time", help="of a check, seconds")
     parser.add_argument("--no-memory", action="store_true", help="alarms: count allocations in no check")

@@ -27,6 +27,7 @@ sys.path.insert(0, str(HERE.parent / "functional"))
 import harness  # noqa: E402
 
 WINDOW = 0.6  # s
+GROWTH_WINDOW = 5  # growth pauses and goes on: some of both
 PROGRAMS = {"heavy": "allocation-heavy", "ordinary": "ordinary"}
 # Name → the mode of targets/allocating.py.
 OWN = {"tracemalloc, 1 frame": 1, "tracemalloc, 25 frames": 25, "memray": 100, "memray, Python's allocators": 101}
@@ -93,11 +94,11 @@ class Keelback:
         self.process.wait()
 
 
-def pairs_of(target, n, begin, end):
+def pairs_of(target, n, begin, end, window=WINDOW):
     """[slowdown in %] of n pairs."""
     slowdowns = []
     for _ in range(n):
-        before = target.speed(WINDOW)
+        before = target.speed(window)
         with_it = begin()
         slowdowns.append(100 * (before / with_it - 1))
         end()
@@ -124,7 +125,7 @@ def of_keelback(target, keelback, way, cpu, n, settle, window=WINDOW):
         running.pop().end()
         time.sleep(0.2)
 
-    return pairs_of(target, n, begin, end)
+    return pairs_of(target, n, begin, end, window)
 
 
 def measure(python, keelback, tmp, cpus, n, say):
@@ -137,7 +138,7 @@ def measure(python, keelback, tmp, cpus, n, say):
         for name, mode in OWN.items():
             if mode < 100 or Path(python.root, "usr/lib/python3/dist-packages/memray").exists():
                 results[name, program] = of_own(target, mode, n)
-        results["keelback --growth", program] = of_keelback(target, keelback, "--growth", ours, 2 * n, 1, 2 * WINDOW)
+        results["keelback --growth", program] = of_keelback(target, keelback, "--growth", ours, 2 * n, 1, GROWTH_WINDOW)
         results["keelback --growth, first second", program] = of_keelback(target, keelback, "--growth", ours, n, 0, 0.8)
         if not stripped:
             results["keelback --exact", program] = of_keelback(target, keelback, "--exact", ours, n, 0.2)

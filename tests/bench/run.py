@@ -52,7 +52,7 @@ FULL = {
     "native_pairs": 60,
     "memory_pairs": 5,
     "call_rounds": 12,
-    "duty_rounds": 8,
+    "duty_rounds": 20,
     "duty_seconds": 3,
     "function_rounds": 12,
     "audit_rounds": 9,

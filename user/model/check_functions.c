@@ -331,10 +331,27 @@ static struct kb_error *test_pairs(const struct kb_check *check, const struct ma
 	return err;
 }
 
+/*
+ * How sure it must be that a function is slower. Where the whole is a regression, that something is
+ * slower is as sure as was asked for, and the question is only what: 19 of 20 is enough for that.
+ */
+#define P_OF_BLAME 0.05
+
+static double p_of_blame(const struct kb_check *check)
+{
+	double p = 1 - check->rules.confidence;
+
+	return kb_check__measure_of(check, KB_CHECK_CPU)->verdict == KB_CHECK_REGRESSION
+		       ? fmax(p, P_OF_BLAME)
+		       : p;
+}
+
 static int by_change(const void *a, const void *b)
 {
 	const struct kb_check_function *x = a, *y = b;
 
+	if (x->blamed != y->blamed)
+		return x->blamed ? -1 : 1;
 	if (x->change != y->change)
 		return x->change > y->change ? -1 : 1;
 	return strcmp(x->name, y->name) ?: strcmp(x->file, y->file);
@@ -365,7 +382,7 @@ static struct kb_error *list(struct kb_check *check, const struct matrix *m,
 			.high = members[i].high,
 			.p = members[i].p,
 			.part = whole != 0 ? members[i].mean / whole : 0,
-			.blamed = members[i].p < 1 - check->rules.confidence && members[i].mean > 0,
+			.blamed = members[i].p < p_of_blame(check) && members[i].mean > 0,
 			.n_lines = i, /* the member, until add_lines() */
 		};
 		for (int side = 0; side < KB_CHECK_SIDES; side++) {
