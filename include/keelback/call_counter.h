@@ -31,7 +31,8 @@ struct kb_call_counter_opts {
 	double duty;
 	unsigned window_ms;
 	bool builtins;	  /* C functions and methods as well */
-	unsigned rate_hz; /* of samples for KB_CALLS_SAMPLED; 0: 1,000 */
+	unsigned rate_hz; /* of samples for KB_CALLS_SAMPLED; 0: 1,000, or what a quarter of the
+			     duty pays for */
 	/*
 	 * With KB_CALLS_SAMPLED, and all calls: times as the samples give them. Else the target's
 	 * interpreter is run for three seconds at the end, by itself, to see how much slower a

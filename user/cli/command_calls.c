@@ -63,7 +63,9 @@ static const struct argp_option options[] = {
 	  "none: counts alone",
 	  0 },
 	{ "clock", KEY_CLOCK, "CLOCK", 0, "wall (default), or cpu: time on a processor", 0 },
-	{ "rate", 'r', "HZ", 0, "Samples per second and thread for --time sampled (default: 1000)",
+	{ "rate", 'r', "HZ", 0,
+	  "Samples per second and thread for --time sampled (default: 1000, or what a quarter of "
+	  "--duty pays for)",
 	  0 },
 	{ "as-sampled", KEY_AS_SAMPLED, NULL, 0,
 	  "Leave sampled times as they are; else the target's interpreter is run for three seconds "

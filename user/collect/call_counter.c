@@ -100,8 +100,8 @@ static struct kb_error *attach(struct kb_pids *pids, void *context)
 		KB_TRY(kb_call_programs__attach_clock(c->programs));
 	if (!windowed(c))
 		return kb_call_probes__attach(c->probes, everywhere(c));
-	kb_call_windows__start(&c->windows, c->opts.duty, c->opts.window_ms * KB_NS_PER_MS, now,
-			       time_on_cpu(c));
+	kb_call_windows__start(&c->windows, kb_call_windows__share(c->opts.duty, c->opts.rate_hz),
+			       c->opts.window_ms * KB_NS_PER_MS, now, time_on_cpu(c));
 	return NULL;
 }
 
@@ -245,6 +245,8 @@ static struct kb_error *set_meta(struct kb_call_counter *c)
 			       : kb_calls__create(&meta, &c->ingest.calls);
 }
 
+#define RATE_HZ 1000
+
 static struct kb_error *complete(struct kb_call_counter_opts *opts)
 {
 	if (opts->n_functions > KB_CALLS_CHOSEN_FUNCTIONS)
@@ -267,6 +269,11 @@ static struct kb_error *complete(struct kb_call_counter_opts *opts)
 	if (opts->duty > 0 && opts->timing == KB_CALLS_MEASURED)
 		return kb_usage("calls that are measured are measured whole: no windows with "
 				"measured times");
+	if (opts->timing != KB_CALLS_SAMPLED)
+		opts->rate_hz = 0;
+	else if (!opts->rate_hz)
+		opts->rate_hz =
+			opts->duty > 0 ? kb_call_windows__rate(opts->duty, RATE_HZ) : RATE_HZ;
 	return NULL;
 }
 
@@ -275,7 +282,7 @@ static struct kb_error *open_sampled(struct kb_call_counter *c)
 {
 	struct kb_sample_opts opts = {
 		.size = sizeof(opts),
-		.rate_hz = c->opts.rate_hz ? c->opts.rate_hz : 1000,
+		.rate_hz = c->opts.rate_hz,
 		.mode = c->opts.clock == KB_CALLS_WALL ? KB_MODE_WALL : KB_MODE_CPU,
 		.no_native_marks = true,
 		.no_gc = true,

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <math.h>
+#include "base/clock.h"
 #include "collect/call_windows.h"
 
 #define OWN_MIN                                                                                    \
@@ -8,14 +10,33 @@
  * and before the first one the program is seen without. */
 #define GAP_MIN 4 /* times the length */
 
-/* Of the share that may be spent so much is, as far as it is measured. The rest is for what is not:
- * cold caches after a window, and that a probe costs one program more than it costs another. */
+/*
+ * What may be spent is so much for samples, which are taken all the time, and for windows so much
+ * with what samples take. The rest is for what is not measured: cold caches after a window, and
+ * that a probe costs one program more than it costs another.
+ */
+#define SAMPLED	 0.25
 #define MEASURED 0.75
+#define LEAST	 0.25 /* for windows, whatever samples take */
+#define SAMPLE_NS                                                                                  \
+	15e3 /* from the program, of an interrupt in a virtual machine: docs/OVERHEAD.md */
+
+unsigned kb_call_windows__rate(double duty, unsigned max_hz)
+{
+	double hz = SAMPLED * duty / SAMPLE_NS * KB_NS_PER_SECOND;
+
+	return hz < 1 ? 1 : hz < max_hz ? (unsigned)hz : max_hz;
+}
+
+double kb_call_windows__share(double duty, unsigned rate_hz)
+{
+	return fmax(LEAST * duty, MEASURED * duty - rate_hz * SAMPLE_NS / KB_NS_PER_SECOND);
+}
 
 void kb_call_windows__start(struct kb_call_windows *windows, double duty, uint64_t length_ns,
 			    uint64_t now, uint64_t cpu)
 {
-	*windows = (struct kb_call_windows){ .duty = MEASURED * duty,
+	*windows = (struct kb_call_windows){ .duty = duty,
 					     .length_ns = length_ns,
 					     .start = now,
 					     .began = now,

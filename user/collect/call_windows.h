@@ -16,7 +16,7 @@
  * it is told.
  */
 struct kb_call_windows {
-	double duty; /* 0 to 1: what may be spent and is measured */
+	double duty; /* 0 to 1 */
 	uint64_t length_ns;
 	uint64_t start;	      /* of everything; times as CLOCK_MONOTONIC has them, ns */
 	uint64_t began;	      /* of the window that is open, or of the time since the last one */
@@ -30,6 +30,11 @@ struct kb_call_windows {
 				 as the program's own time is the difference of two large numbers */
 	bool open;
 };
+
+/* Samples a second, at most max_hz, that leave the most of a duty (0 to 1) to windows. */
+unsigned kb_call_windows__rate(double duty, unsigned max_hz);
+/* What of a duty windows may spend beside so many samples a second (0: there are none). */
+double kb_call_windows__share(double duty, unsigned rate_hz);
 
 void kb_call_windows__start(struct kb_call_windows *windows, double duty, uint64_t length_ns,
 			    uint64_t now, uint64_t cpu);

@@ -27,7 +27,7 @@
 
 #define PERIOD_NS     KB_NS_PER_SECOND	      /* of --duty */
 #define RATE_LOOK_NS  (KB_NS_PER_SECOND / 50) /* between looks at how much has happened */
-#define SECONDS_FIRST 8 /* whose events may all be the first: imports, first tables */
+#define SECONDS_FIRST 8 /* whose events a command may have at its start: imports, first tables */
 
 /* When growth is observed, and when not. */
 struct pace {
@@ -162,7 +162,7 @@ static void add_events(uint32_t proc, const struct kb_memory_process *process, v
 
 /*
  * Have there been more events than may be? So many a second are granted, and a second's worth is
- * good for a burst; at first what a program does when it starts. True: until a second's worth has
+ * good for a burst; more when a command starts. True: until a second's worth has
  * come together again, *until.
  */
 static bool too_fast(struct kb_memory_tracer *t, uint64_t now, uint64_t *until)
@@ -176,7 +176,7 @@ static bool too_fast(struct kb_memory_tracer *t, uint64_t now, uint64_t *until)
 	kb_error__destroy(
 		kb_memory_programs__each_process(t->session.programs, add_events, &events));
 	if (!pace->looked)
-		left = max * SECONDS_FIRST;
+		left = t->session.target->argv ? max * SECONDS_FIRST : max;
 	else if (left < max)
 		left = fmin(max, left + max * (now - pace->looked) / KB_NS_PER_SECOND);
 	if (events > pace->events)
