@@ -6,8 +6,8 @@
 
 A program that does the same work again and again has a processor of its own; each tracer is switched on in it and off again,
 and how fast it is with it is compared with how fast it was just before. Printed are medians of these pairs, with the
-extremes. tracemalloc and memray are switched by the program itself, keelback attaches to it; of growth its first second,
-in which it may see more, is left out and stands in a row of its own. The exact way needs PYTHONMALLOC=malloc in builds that
+extremes. tracemalloc and memray are switched by the program itself, keelback attaches to it; of growth its first seconds,
+in which it may see more, are left out; the first one stands in a row of its own. The exact way needs PYTHONMALLOC=malloc in builds that
 have their allocator inlined, so there it is compared with the same program under that.
 """
 
@@ -27,7 +27,8 @@ sys.path.insert(0, str(HERE.parent / "functional"))
 import harness  # noqa: E402
 
 WINDOW = 0.6  # s
-GROWTH_WINDOW = 5  # growth pauses and goes on: some of both
+GROWTH_WINDOW = 5  # growth pauses and goes on: some of both …
+GROWTH_SETTLES = 9  # … when more events than that have come at the start
 PROGRAMS = {"heavy": "allocation-heavy", "ordinary": "ordinary"}
 # Name → the mode of targets/allocating.py.
 OWN = {"tracemalloc, 1 frame": 1, "tracemalloc, 25 frames": 25, "memray": 100, "memray, Python's allocators": 101}
@@ -138,7 +139,7 @@ def measure(python, keelback, tmp, cpus, n, say):
         for name, mode in OWN.items():
             if mode < 100 or Path(python.root, "usr/lib/python3/dist-packages/memray").exists():
                 results[name, program] = of_own(target, mode, n)
-        results["keelback --growth", program] = of_keelback(target, keelback, "--growth", ours, 2 * n, 1, GROWTH_WINDOW)
+        results["keelback --growth", program] = of_keelback(target, keelback, "--growth", ours, n, GROWTH_SETTLES, GROWTH_WINDOW)
         results["keelback --growth, first second", program] = of_keelback(target, keelback, "--growth", ours, n, 0, 0.8)
         if not stripped:
             results["keelback --exact", program] = of_keelback(target, keelback, "--exact", ours, n, 0.2)

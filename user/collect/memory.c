@@ -25,9 +25,10 @@
 #define EXEC_DELAY_MS 10	 /* dynamic linking takes 1 to 2 ms */
 #define FRAMES_MAX    2048	 /* KB_FRAMES_MAX */
 
-#define PERIOD_NS     KB_NS_PER_SECOND	      /* of --duty */
-#define RATE_LOOK_NS  (KB_NS_PER_SECOND / 50) /* between looks at how much has happened */
-#define SECONDS_FIRST 8 /* whose events a command may have at its start: imports, first tables */
+#define PERIOD_NS    KB_NS_PER_SECOND	     /* of --duty */
+#define RATE_LOOK_NS (KB_NS_PER_SECOND / 50) /* between looks at how much has happened */
+#define SECONDS_FIRST                                                                              \
+	8 /* whose events may all be the first: imports, a heap that grows towards its limit */
 
 /* When growth is observed, and when not. */
 struct pace {
@@ -162,7 +163,7 @@ static void add_events(uint32_t proc, const struct kb_memory_process *process, v
 
 /*
  * Have there been more events than may be? So many a second are granted, and a second's worth is
- * good for a burst; more when a command starts. True: until a second's worth has
+ * good for a burst; more at the start. True: until a second's worth has
  * come together again, *until.
  */
 static bool too_fast(struct kb_memory_tracer *t, uint64_t now, uint64_t *until)
@@ -176,7 +177,7 @@ static bool too_fast(struct kb_memory_tracer *t, uint64_t now, uint64_t *until)
 	kb_error__destroy(
 		kb_memory_programs__each_process(t->session.programs, add_events, &events));
 	if (!pace->looked)
-		left = t->session.target->argv ? max * SECONDS_FIRST : max;
+		left = max * SECONDS_FIRST;
 	else if (left < max)
 		left = fmin(max, left + max * (now - pace->looked) / KB_NS_PER_SECOND);
 	if (events > pace->events)
