@@ -37,8 +37,8 @@ struct kb_memory_look {
 	struct kb_memory_blocks_cursor cursor;
 	struct found *found;
 	uint32_t n, capacity;
-	bool full; /* no memory for more */
-	uint64_t freed;
+	bool full;		   /* no memory for more */
+	uint64_t looked_at, freed; /* so far */
 };
 
 struct kb_error *kb_memory_look__create(struct kb_programs *programs,
@@ -96,8 +96,8 @@ static void judge_mappings(struct judging *j)
 		struct found *found = &j->found[i];
 
 		if (found->domain == KB_DOMAIN_MMAP || found->domain == KB_DOMAIN_ARENA)
-			found->freed = !kb_malloc_chunks__mapped(&j->maps, found->block.key.address,
-								 found->block.size);
+			found->freed = !kb_maps__touch(&j->maps, found->block.key.address,
+						       found->block.size);
 	}
 }
 
@@ -115,9 +115,9 @@ static void judge_pools(struct judging *j)
 	kb_memory__read_many(j->pid, j->pools, n, sizeof(*j->in_use), j->in_use, j->readable);
 	for (uint32_t i = 0; i < n; i++)
 		j->found[j->places[i]].freed =
-			j->readable[i] ? !j->in_use[i]
-				       : !kb_malloc_chunks__mapped(&j->maps, j->pools[i],
-								   KB_HEAP_POOL_HEADER);
+			j->readable[i]
+				? !j->in_use[i]
+				: !kb_maps__touch(&j->maps, j->pools[i], KB_HEAP_POOL_HEADER);
 }
 
 static struct kb_error *judge_chunks(struct judging *j)
@@ -198,9 +198,10 @@ static void add_found(const struct kb_block_key *key, const struct kb_block *blo
 
 	grown = kb_array__grow(look->found, &look->capacity, look->n + 1, sizeof(*grown),
 			       UINT32_MAX);
-	look->full = !grown;
-	if (!grown)
+	if (!grown) {
+		look->full = true;
 		return;
+	}
 	look->found = grown;
 	grown[look->n++] = (struct found){
 		.block = { .key = *key, .size = block->size, .time = block->time },
@@ -251,10 +252,14 @@ static struct kb_error *drop_freed(struct kb_memory_look *look)
 static struct kb_error *take_part(struct kb_memory_look *look)
 {
 	look->n = 0;
+	look->full = false;
 	KB_TRY(kb_memory_programs__some_blocks(look->programs, &look->cursor, LOOK_BLOCKS,
 					       add_found, look));
+	if (look->full)
+		return kb_error__no_memory();
 	if (!look->n)
 		return NULL;
+	look->looked_at += look->n;
 	qsort(look->found, look->n, sizeof(*look->found), by_place);
 	KB_TRY(judge_all(look));
 	return drop_freed(look);
@@ -262,15 +267,16 @@ static struct kb_error *take_part(struct kb_memory_look *look)
 
 struct kb_error *kb_memory_look__take(struct kb_memory_look *look, bool all)
 {
-	uint64_t began = kb_now(CLOCK_MONOTONIC), freed = look->freed;
+	uint64_t began = kb_now(CLOCK_MONOTONIC), freed = look->freed, looked_at = look->looked_at;
 
 	if (all)
 		look->cursor.begun = false;
 	do
 		KB_TRY(take_part(look));
 	while (all && look->cursor.begun);
-	kb_debug("%u of %u blocks that were looked at were freed unseen, %.1f ms",
-		 (unsigned)(look->freed - freed), look->n,
+	kb_debug("%llu of %llu blocks that were looked at were freed unseen, %.1f ms",
+		 (unsigned long long)(look->freed - freed),
+		 (unsigned long long)(look->looked_at - looked_at),
 		 (double)(kb_now(CLOCK_MONOTONIC) - began) / KB_NS_PER_MS);
 	return NULL;
 }

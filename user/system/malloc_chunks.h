@@ -33,7 +33,4 @@ bool kb_malloc_chunks__are_there(pid_t pid, const struct kb_maps *maps);
 struct kb_error *kb_malloc_chunks__judge(pid_t pid, const struct kb_maps *maps,
 					 struct kb_malloc_chunk *chunks, size_t n);
 
-/* Is any byte of these mapped? True as well where the list of mappings is cut off. */
-bool kb_malloc_chunks__mapped(const struct kb_maps *maps, uint64_t start, uint64_t size);
-
 #endif
