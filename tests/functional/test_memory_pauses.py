@@ -43,8 +43,8 @@ hot = None
 print("done", flush=True)
 sys.stdin.readline()
 '''
-# Blocks whose heads hold anything but what malloc had put there. Those beside others are left alone, so that malloc does not
-# come upon it.
+# Blocks whose heads hold anything but what malloc had put there. The first two in a row are left alone, which malloc
+# looks at when what is before them is freed.
 HOSTILE = '''
 import ctypes, random, struct, sys, time
 libc = ctypes.CDLL(None)
@@ -52,7 +52,7 @@ libc.malloc.restype = ctypes.c_void_p
 print("ready", flush=True)
 sys.stdin.readline()
 blocks = sorted(libc.malloc(ctypes.c_size_t(900)) for i in range(3000))  # ROW
-inner = [block for before, block, after in zip(blocks, blocks[1:], blocks[2:]) if after - before == 2 * 912]
+inner = [block for first, block, last in zip(blocks, blocks[2:], blocks[3:]) if last - first == 3 * 912]
 end = time.monotonic() + %d
 while time.monotonic() < end:
     hot = [b"x" * (600 + j * 7 %% 1500) for j in range(1500)]
@@ -104,9 +104,10 @@ def check(env, rest, *options):
         blocks, total = lines.get(line_of(text, mark), (0, 0))
         assert blocks == total, (mark, blocks, total)
         assert total > 0 or mark in ("SMALL", "LARGE"), mark
-    # None is alive. Caches of malloc keep up to 16 of each of 27 sizes.
+    # None is alive. Caches of malloc keep up to 16 of each of 26 sizes, and where one was that was freed in a pause there may be
+    # one of the same size that stays. Without looking there are 5,000 and more.
     blocks, total = lines.get(line_of(text, "HOT"), (0, 0))
-    assert blocks < 600, (blocks, total)
+    assert blocks < 1200, (blocks, total)
 
 
 @per_python(where=lambda py: py.id in PYTHONS, timeout=120)
