@@ -21,8 +21,8 @@
 #include "system/maps.h"
 #include "system/memory.h"
 
-/* Of one look while the target is watched, 1 to 2 us each. So many are not seen between two of
- * them: there are 10,000 events a second (KB_MEMORY_RATE_DEFAULT). */
+/* Of one look while the target is watched, 1 to 2 us each: some times as many as are seen between
+ * two of them (KB_MEMORY_RATE_DEFAULT). */
 #define LOOK_BLOCKS (1u << 15)
 
 struct found {
