@@ -26,9 +26,9 @@
  * before it.
  *
  * What looks like a block in use and is none: what lies in a thread's cache (tcache: at most 7 of
- * each size up to 1032 bytes, 16 since 2.42) and in the fastbins (up to 128 bytes), which both
+ * each size up to 1032 bytes, 16 in 2.43) and in the fastbins (up to 128 bytes), which both
  * count as in use; and another block of the same size at the same address. The key that tcache
- * writes into its entries proves nothing: it stays there when a thread has ended (until 2.41).
+ * writes into its entries proves nothing: older versions leave it there when a thread ends.
  */
 #include <stdlib.h>
 #include <string.h>
