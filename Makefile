@@ -83,7 +83,7 @@ BPF_SRC_collect := bpf/common/maps.bpf.c bpf/common/tracker.bpf.c bpf/python/thr
 	bpf/offcpu.bpf.c bpf/calls_stack.bpf.c bpf/calls_caller.bpf.c bpf/calls.bpf.c bpf/calls_c.bpf.c \
 	bpf/breakpoints.bpf.c bpf/sample.bpf.c \
 	bpf/faults.bpf.c bpf/faults_sent.bpf.c bpf/faults_hold.bpf.c \
-	bpf/memory_stack.bpf.c bpf/memory.bpf.c bpf/refs.bpf.c \
+	bpf/memory_stack.bpf.c bpf/memory.bpf.c bpf/memory_drop.bpf.c bpf/refs.bpf.c \
 	bpf/audit/value.bpf.c bpf/audit/arguments.bpf.c bpf/audit.bpf.c
 BPF_SKEL := $(BPF_PROGRAMS:%=$(B)/gen/%.skel.h)
 BPF_HDR  := $(wildcard bpf/*.h bpf/*/*.h vmlinux/*.h)

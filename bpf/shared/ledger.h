@@ -106,7 +106,8 @@
 	  "figure")                                                                                \
 	X(ALLOC_UNFINISHED, "alloc_unfinished", NOTE, "allocations whose end was not seen")        \
 	X(PAUSED_MS, "paused_ms", NOTE,                                                            \
-	  "milliseconds in which allocations were not observed: what was freed then still counts") \
+	  "milliseconds in which allocations were not observed: what was allocated then is "       \
+	  "missing, and what was freed then counts as far as it was not found (freed_unseen)")     \
 	X(AUDIT_RATE, "rate_limited", FAILED, "events beyond the rate that was asked for")         \
 	X(AUDIT_COUNTS, "counts_full", FAILED,                                                     \
 	  "events of more names and processes than a summary holds")                               \
@@ -123,7 +124,10 @@
 	X(REFS_BEFORE, "refs_before", NOTE,                                                        \
 	  "objects that were destroyed and had been created before observation")                   \
 	X(REFS_MOVED, "refs_moved", NOTE,                                                          \
-	  "objects that counted as alive until another was created at their address")
+	  "objects that counted as alive until another was created at their address")              \
+	X(FREED_UNSEEN, "freed_unseen", NOTE,                                                      \
+	  "blocks that were freed while allocations were not observed, by what lies in the "       \
+	  "process's memory: they do not count as alive")
 
 enum kb_ledger_class { KB_LEDGER_GOOD, KB_LEDGER_PARTIAL, KB_LEDGER_FAILED, KB_LEDGER_NOTE };
 

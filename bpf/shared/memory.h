@@ -82,6 +82,22 @@ struct kb_block {
 };
 KB_ASSERT_SIZE(struct kb_block, 24);
 
+/* Blocks that user space has found to be freed (on_drop_blocks); each goes if it is still the same.
+ */
+#define KB_MEMORY_DROPS 512
+
+struct kb_memory_drop {
+	struct kb_block_key key;
+	kb_u64 size, time; /* as in its struct kb_block */
+};
+KB_ASSERT_SIZE(struct kb_memory_drop, 32);
+
+struct kb_memory_drops {
+	kb_u32 n, reserved;
+	struct kb_memory_drop blocks[KB_MEMORY_DROPS];
+};
+KB_ASSERT_SIZE(struct kb_memory_drops, 8 + 32 * KB_MEMORY_DROPS);
+
 /* In place of a stack's hash: the ledger's reason why there is none. */
 #define KB_MEMORY_REASONS 256
 

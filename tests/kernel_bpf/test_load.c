@@ -38,6 +38,7 @@ static const struct {
 	{ "on_allocate", 1450 },
 	{ "on_allocated", 126000 },
 	{ "on_free", 2550 },
+	{ "on_drop_blocks", 1000 },
 	{ "on_interpreter_init", 610 },
 	{ "on_fork", 430 },
 	{ "on_exec", 210 },

@@ -99,6 +99,24 @@ static void test_own_maps(void **state)
 	assert_int_equal(maps.count, 0);
 }
 
+static void test_touch(void **state)
+{
+	struct kb_map map[] = { { .start = 0x1000, .end = 0x3000 },
+				{ .start = 0x5000, .end = 0x6000 } };
+	struct kb_maps maps = { .entries = map, .count = 2 }, none = {};
+
+	assert_true(kb_maps__touch(&maps, 0x1000, 1));
+	assert_true(kb_maps__touch(&maps, 0x2fff, 1));
+	assert_true(kb_maps__touch(&maps, 0x3000, 0x2001));
+	assert_true(kb_maps__touch(&maps, 0x0, 0x10000));
+	assert_false(kb_maps__touch(&maps, 0x0, 0x1000));
+	assert_false(kb_maps__touch(&maps, 0x3000, 0x2000));
+	assert_false(kb_maps__touch(&maps, 0x6000, 0x1000));
+	assert_false(kb_maps__touch(&none, 0x1000, 1));
+	maps.truncated = true;
+	assert_true(kb_maps__touch(&maps, 0x6000, 0x1000));
+}
+
 static void test_no_process(void **state)
 {
 	struct kb_maps maps;
@@ -139,7 +157,7 @@ int main(void)
 		cmocka_unit_test(test_line),	  cmocka_unit_test(test_deleted),
 		cmocka_unit_test(test_anonymous), cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_own_maps),  cmocka_unit_test(test_no_process),
-		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_memory),	  cmocka_unit_test(test_touch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,6 +117,21 @@ asyncio.run(main())
 CASES = []
 
 
+# The program kills itself, so that what is alive then is all that there will be.
+GROWTH = """
+import os, time
+kept, end = [None] * 5000, time.monotonic() + 8
+for i in range(5000):
+    hot = [b"x" * (600 + j) for j in range(100)]
+    kept[i] = bytes(700 + i)
+    time.sleep(0.01)
+    if time.monotonic() > end:
+        break
+os.kill(os.getpid(), 9)
+"""
+KEPT = 6
+
+
 def case(function):
     CASES.append(function)
     return function
@@ -236,6 +251,20 @@ def test_tasks():
     direct = chains[("<task Task-1>", "<task awaiter>", "<task direct>")]
     gathered = chains[("<task Task-1>", "<task gathered>")]
     assert direct + gathered >= FEWEST / 2 and abs(direct / (direct + gathered) - 0.75) < 0.06, chains
+
+
+@case
+def test_memory_pauses():
+    """Blocks that are let go while growth is not observed are found; those that stay are not lost."""
+    program = script("growth.py", GROWTH)
+    output, _ = keelback("memory", "--growth", "--duty", 50, "-f", "jsonl", "--value", "live", "--", PYTHON, program,
+                         status=128 + signal.SIGKILL)
+    records = [json.loads(line) for line in output.splitlines()]
+    rows = {row["line"]: row for row in records if row["type"] == "row" and row["file"].endswith("growth.py")}
+    notes = {entry["name"]: entry["count"] for row in records if row["type"] == "ledger" for entry in row["entries"]}
+    print(f"  {notes}, kept {rows.get(KEPT)}")
+    assert notes["paused_ms"] and notes["freed_unseen"], notes
+    assert rows[KEPT]["blocks"] == rows[KEPT]["total_blocks"] > 0, rows[KEPT]
 
 
 @case

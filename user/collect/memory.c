@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "collect/memory_look.h"
 #include "collect/memory_snapshot.h"
 #include "keelback/inspect.h"
 #include "model/recording.h"
@@ -45,6 +46,7 @@ struct kb_memory_tracer {
 	struct kb_session session;
 	struct kb_memory_opts opts;
 	struct kb_memory_processes *processes;
+	struct kb_memory_look *look;
 	struct kb_memory_snapshot snapshot;
 	struct pace pace;
 	struct kb_recording_writer *recording;
@@ -191,20 +193,26 @@ static bool too_fast(struct kb_memory_tracer *t, uint64_t now, uint64_t *until)
 	return true;
 }
 
-static void set_paused(struct kb_memory_tracer *t, bool paused, uint64_t now)
+static void warn(struct kb_error *err)
 {
-	struct pace *pace = &t->pace;
-	struct kb_error *err;
-
-	if (paused == (pace->paused != 0))
-		return;
-	if (!paused)
-		t->snapshot.paused_ms += (now - pace->paused) / KB_NS_PER_MS;
-	pace->paused = paused ? now : 0;
-	err = kb_memory_processes__pause(t->processes, paused);
 	if (err)
 		kb_warn("%s", kb_error__text(err));
 	kb_error__destroy(err);
+}
+
+/* What was freed meanwhile is found before anything is recorded again. */
+static void set_paused(struct kb_memory_tracer *t, bool paused, uint64_t now)
+{
+	struct pace *pace = &t->pace;
+
+	if (paused == (pace->paused != 0))
+		return;
+	if (!paused) {
+		t->snapshot.paused_ms += (now - pace->paused) / KB_NS_PER_MS;
+		warn(kb_memory_look__take(t->look, false));
+	}
+	pace->paused = paused ? now : 0;
+	warn(kb_memory_processes__pause(t->processes, paused));
 }
 
 static int keep_pace(struct kb_memory_tracer *t, int wait_ms)
@@ -304,6 +312,7 @@ static struct kb_error *create(struct kb_memory_tracer *t, const struct kb_targe
 
 	KB_TRY(kb_session__open(&t->session, &session));
 	KB_TRY(kb_memory_processes__create(t->session.programs, &plan, &t->processes));
+	KB_TRY(kb_memory_look__create(t->session.programs, t->processes, &t->look));
 	kb_identifier__set_exec_delay(t->session.identifier, EXEC_DELAY_MS);
 	kb_identifier__on_image(t->session.identifier, on_image, t);
 	kb_identifier__on_identified(t->session.identifier, on_identified, t);
@@ -362,6 +371,9 @@ struct kb_error *kb_memory_tracer__snapshot(struct kb_memory_tracer *t)
 	struct kb_profile_meta meta;
 
 	KB_TRY(kb_session__drain(&t->session));
+	if (t->pace.paused)
+		KB_TRY(kb_memory_look__take(t->look, !t->session.running));
+	t->snapshot.freed_unseen = kb_memory_look__freed(t->look);
 	KB_TRY(kb_memory_snapshot__take(&t->snapshot));
 	kb_session__meta(&t->session, &meta);
 	return kb_profile__set_meta(t->session.profile, &meta);
@@ -372,7 +384,8 @@ struct kb_error *kb_memory_tracer__stop(struct kb_memory_tracer *t)
 	if (!t->session.running)
 		return NULL;
 	t->session.running = false;
-	set_paused(t, false, kb_now(CLOCK_MONOTONIC));
+	if (t->pace.paused)
+		t->snapshot.paused_ms += (kb_now(CLOCK_MONOTONIC) - t->pace.paused) / KB_NS_PER_MS;
 	KB_TRY(kb_session__finish(&t->session));
 	KB_TRY(kb_memory_tracer__snapshot(t));
 	if (!t->recording)
@@ -490,6 +503,7 @@ void kb_memory_tracer__destroy(struct kb_memory_tracer *t)
 	kb_recording_writer__destroy(t->recording);
 	if (t->recording_file)
 		fclose(t->recording_file);
+	kb_memory_look__destroy(t->look);
 	kb_memory_processes__destroy(t->processes);
 	kb_memory_snapshot__free(&t->snapshot);
 	kb_error__destroy(t->failed);

@@ -134,36 +134,54 @@ static bool has_prefix(const char *path, const char *prefix)
 	return !strncmp(name, prefix, strlen(prefix));
 }
 
+static bool has_any_prefix(const char *path, const char *const *prefixes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (has_prefix(path, prefixes[i]))
+			return true;
+	return false;
+}
+
+const struct kb_map *kb_memory_processes__libc(const struct kb_maps *maps, bool *glibc)
+{
+	static const char *const names[] = { "libc.so.6", "libc-2." }, *const musl[] = {
+		"ld-musl-", "libc.musl-"
+	};
+
+	for (size_t i = 0; i < maps->count; i++) {
+		const char *path = maps->entries[i].path;
+
+		*glibc = has_any_prefix(path, names, 2);
+		if (*glibc || has_any_prefix(path, musl, 2))
+			return &maps->entries[i];
+	}
+	return NULL;
+}
+
 /* The mapping of a process's libc; *replaced: something else brings its malloc. */
 static bool find_libc(pid_t pid, char path[64], char key[64], bool *replaced)
 {
-	static const char *const names[] = { "libc.so.6", "libc-2.", "ld-musl-", "libc.musl-" };
 	static const char *const others[] = { "libjemalloc", "libtcmalloc", "libmimalloc" };
 	struct kb_maps maps;
 	struct kb_error *err = kb_maps__read(pid, &maps);
-	bool found = false;
+	const struct kb_map *map;
+	bool glibc;
 
 	*replaced = false;
 	kb_error__destroy(err);
 	if (err)
 		return false;
-	for (size_t i = 0; i < maps.count; i++) {
-		const struct kb_map *map = &maps.entries[i];
-
-		for (size_t j = 0; j < sizeof(others) / sizeof(others[0]); j++)
-			*replaced = *replaced || has_prefix(map->path, others[j]);
-		for (size_t j = 0; j < sizeof(names) / sizeof(names[0]) && !found; j++) {
-			if (!has_prefix(map->path, names[j]))
-				continue;
-			found = true;
-			snprintf(path, 64, "/proc/%d/map_files/%lx-%lx", pid,
-				 (unsigned long)map->start, (unsigned long)map->end);
-			snprintf(key, 64, "%x:%x:%lx", map->device_major, map->device_minor,
-				 (unsigned long)map->inode);
-		}
+	for (size_t i = 0; i < maps.count; i++)
+		*replaced = *replaced || has_any_prefix(maps.entries[i].path, others, 3);
+	map = kb_memory_processes__libc(&maps, &glibc);
+	if (map) {
+		snprintf(path, 64, "/proc/%d/map_files/%lx-%lx", pid, (unsigned long)map->start,
+			 (unsigned long)map->end);
+		snprintf(key, 64, "%x:%x:%lx", map->device_major, map->device_minor,
+			 (unsigned long)map->inode);
 	}
 	kb_maps__free(&maps);
-	return found;
+	return map != NULL;
 }
 
 /* Where the code of its interpreter lies: all executable mappings of the file. */

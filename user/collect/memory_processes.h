@@ -5,6 +5,7 @@
 #include "collect/identify.h"
 #include "collect/memory_plan.h"
 #include "kernel/memory_programs.h"
+#include "system/maps.h"
 #include "system/process.h"
 
 /*
@@ -57,6 +58,9 @@ bool kb_memory_processes__may_pause(const struct kb_memory_processes *processes)
 bool kb_memory_processes__retry(struct kb_memory_processes *processes);
 /* Lets go of what has ended. */
 void kb_memory_processes__look(struct kb_memory_processes *processes);
+
+/* The mapping of a process's libc, or NULL; *glibc: it is glibc's. */
+const struct kb_map *kb_memory_processes__libc(const struct kb_maps *maps, bool *glibc);
 
 /* NULL: the process is not traced. */
 const struct kb_traced_process *

@@ -224,6 +224,7 @@ static void set_ledger(const struct taking *t)
 		KB_L_FREED_BEFORE,
 		KB_L_ALLOC_UNFINISHED,
 		KB_L_PAUSED_MS,
+		KB_L_FREED_UNSEEN,
 	};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
@@ -255,6 +256,7 @@ struct kb_error *kb_memory_snapshot__take(struct kb_memory_snapshot *s)
 		return kb_error__no_memory();
 	s->n_entries = 0;
 	t.counts[KB_L_PAUSED_MS] = s->paused_ms;
+	t.counts[KB_L_FREED_UNSEEN] = s->freed_unseen;
 	t.seen = calloc(kb_memory_processes__count(s->processes) + 1, sizeof(*t.seen));
 	err = t.seen ? take_tables(&t) : kb_error__no_memory();
 	free(t.seen);

@@ -11,7 +11,8 @@ struct kb_memory_snapshot {
 	const struct kb_memory_processes *processes;
 	unsigned frames_max;
 	uint64_t paused_ms; /* in which nothing was observed */
-	uint32_t *entries;  /* by the kernel's number of a stack: the entry, KB_ID_NONE: none */
+	uint64_t freed_unseen;
+	uint32_t *entries; /* by the kernel's number of a stack: the entry, KB_ID_NONE: none */
 	uint32_t n_entries, capacity;
 };
 

@@ -3,6 +3,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/error.h"
 #include "kernel/memory_programs.h"
 #include "kernel/programs_object.h"
@@ -164,28 +165,67 @@ struct kb_error *kb_memory_programs__each_stack(struct kb_programs *p, kb_memory
 	return NULL;
 }
 
-struct kb_error *kb_memory_programs__each_block(struct kb_programs *p, kb_memory_block_fn fn,
-						void *context)
+struct kb_error *kb_memory_programs__some_blocks(struct kb_programs *p,
+						 struct kb_memory_blocks_cursor *cursor,
+						 uint32_t max, kb_memory_block_fn fn, void *context)
 {
 	struct kb_block_key *keys = calloc(BATCH, sizeof(*keys));
 	struct kb_block *blocks = calloc(BATCH, sizeof(*blocks));
 	int fd = bpf_map__fd(p->bpf->maps.memory_blocks), status = keys && blocks ? 0 : -1;
-	uint32_t batch = 0, n, *in = NULL;
+	uint32_t n;
 
 	errno = status ? ENOMEM : 0;
-	while (!status) {
+	for (uint32_t had = 0; !status && had < max; had += n) {
 		n = BATCH;
-		status = bpf_map_lookup_batch(fd, in, &batch, keys, blocks, &n, NULL);
+		status = bpf_map_lookup_batch(fd, cursor->begun ? &cursor->at : NULL, &cursor->at,
+					      keys, blocks, &n, NULL);
 		if (status && errno != ENOENT)
 			break;
 		for (uint32_t i = 0; i < n; i++)
 			if (blocks[i].window == (kb_u16)control(p)->window)
 				fn(&keys[i], &blocks[i], context);
-		in = &batch;
+		cursor->begun = !status;
 	}
 	free(keys);
 	free(blocks);
-	return errno == ENOENT ? NULL
-			       : kb_error__from_errno(errno, KB_STATUS_FAILED,
-						      "cannot read the table of live blocks");
+	return !status || errno == ENOENT
+		       ? NULL
+		       : kb_error__from_errno(errno, KB_STATUS_FAILED,
+					      "cannot read the table of live blocks");
+}
+
+struct kb_error *kb_memory_programs__each_block(struct kb_programs *p, kb_memory_block_fn fn,
+						void *context)
+{
+	struct kb_memory_blocks_cursor cursor = {};
+
+	return kb_memory_programs__some_blocks(p, &cursor, UINT32_MAX, fn, context);
+}
+
+struct kb_error *kb_memory_programs__drop(struct kb_programs *p,
+					  const struct kb_memory_drop *blocks, size_t n,
+					  uint64_t *dropped)
+{
+	struct kb_memory_drops *drops = calloc(1, sizeof(*drops));
+	int map = bpf_map__fd(p->bpf->maps.memory_drops),
+	    program = bpf_program__fd(p->bpf->progs.on_drop_blocks), status = drops ? 0 : -1;
+	kb_u32 zero = 0;
+
+	*dropped = 0;
+	errno = status ? ENOMEM : 0;
+	for (size_t done = 0; done < n && !status; done += drops->n) {
+		LIBBPF_OPTS(bpf_test_run_opts, run);
+
+		drops->n = n - done < KB_MEMORY_DROPS ? n - done : KB_MEMORY_DROPS;
+		memcpy(drops->blocks, blocks + done, drops->n * sizeof(*blocks));
+		status = bpf_map_update_elem(map, &zero, drops, BPF_ANY);
+		if (!status)
+			status = bpf_prog_test_run_opts(program, &run);
+		if (!status)
+			*dropped += run.retval;
+	}
+	free(drops);
+	return status ? kb_error__from_errno(errno, KB_STATUS_FAILED,
+					     "cannot take blocks out of the table of live blocks")
+		      : NULL;
 }

@@ -60,4 +60,21 @@ struct kb_error *kb_memory_programs__each_stack(struct kb_programs *programs, kb
 struct kb_error *kb_memory_programs__each_block(struct kb_programs *programs, kb_memory_block_fn fn,
 						void *context);
 
+/* How far the table of blocks has been gone through; 0s to begin. */
+struct kb_memory_blocks_cursor {
+	uint32_t at;
+	bool begun;
+};
+/* Goes on until at least `max` blocks have been had, or to the end: then `begun` is false, and the
+ * next call begins anew. */
+struct kb_error *kb_memory_programs__some_blocks(struct kb_programs *programs,
+						 struct kb_memory_blocks_cursor *cursor,
+						 uint32_t max, kb_memory_block_fn fn,
+						 void *context);
+
+/* Takes out those that are still the same: *dropped of them. */
+struct kb_error *kb_memory_programs__drop(struct kb_programs *programs,
+					  const struct kb_memory_drop *blocks, size_t n,
+					  uint64_t *dropped);
+
 #endif

@@ -38,6 +38,7 @@ static const struct {
 	{ "on_allocate", KB_RUN_MEMORY },
 	{ "on_allocated", KB_RUN_MEMORY },
 	{ "on_free", KB_RUN_MEMORY },
+	{ "on_drop_blocks", KB_RUN_MEMORY },
 	{ "on_audit", KB_RUN_AUDIT },
 	{ "on_reference", KB_RUN_REFS },
 };
@@ -85,6 +86,7 @@ static const struct {
 	{ "memory_processes", KB_RUN_MEMORY },
 	{ "memory_calls", KB_RUN_MEMORY },
 	{ "memory_texts", KB_RUN_MEMORY },
+	{ "memory_drops", KB_RUN_MEMORY },
 	{ "memory_slots", KB_RUN_MEMORY | KB_RUN_REFS },
 	{ "memory_naming", KB_RUN_MEMORY | KB_RUN_REFS },
 	{ "audit_layouts", KB_RUN_AUDIT },

@@ -101,6 +101,22 @@ struct kb_error *kb_maps__read(pid_t pid, struct kb_maps *maps)
 	return NULL;
 }
 
+bool kb_maps__touch(const struct kb_maps *maps, uint64_t start, uint64_t size)
+{
+	size_t low = 0, high = maps->count;
+
+	/* The first mapping that ends behind the start. */
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (maps->entries[middle].end > start)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return maps->truncated || (low < maps->count && maps->entries[low].start < start + size);
+}
+
 void kb_maps__free(struct kb_maps *maps)
 {
 	for (size_t i = 0; i < maps->count; i++)

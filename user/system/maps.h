@@ -47,6 +47,8 @@ int kb_map__open(pid_t pid, const struct kb_map *map);
  * looked at. A process without an address space (kernel thread, zombie) has none.
  */
 struct kb_error *kb_maps__read(pid_t pid, struct kb_maps *maps);
+/* Is any byte of these mapped? True as well where the list is cut off. */
+bool kb_maps__touch(const struct kb_maps *maps, uint64_t start, uint64_t size);
 void kb_maps__free(struct kb_maps *maps);
 
 #endif

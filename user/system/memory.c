@@ -25,19 +25,31 @@ bool kb_memory__read_u32(pid_t pid, uint64_t address, uint32_t *value)
 	return kb_memory__read(pid, address, value, sizeof(*value));
 }
 
-/* The pieces from `first` on that one call reads: it stops at the first that cannot be read. */
-static size_t read_run(pid_t pid, const uint64_t *addresses, size_t n, size_t size, void *buffer)
+#define RUN_MAX (1u << 16) /* pieces of one call: neighbours are read as one */
+
+/*
+ * As many pieces as one call takes, *n of them. Returns how many it has read: it stops at the first
+ * that cannot be read.
+ */
+static size_t read_run(pid_t pid, const uint64_t *addresses, size_t *n, size_t size, void *buffer)
 {
 	struct iovec local = { .iov_base = buffer }, remote[IOV_MAX];
+	size_t taken = 0, places = 0;
 	ssize_t got;
 
-	if (n > IOV_MAX)
-		n = IOV_MAX;
-	for (size_t i = 0; i < n; i++)
-		remote[i] = (struct iovec){ .iov_base = (void *)(uintptr_t)addresses[i],
-					    .iov_len = size };
-	local.iov_len = n * size;
-	got = process_vm_readv(pid, &local, 1, remote, n, 0);
+	for (; taken < *n && taken < RUN_MAX; taken++) {
+		if (taken && addresses[taken] == addresses[taken - 1] + size) {
+			remote[places - 1].iov_len += size;
+			continue;
+		}
+		if (places == IOV_MAX)
+			break;
+		remote[places++] = (struct iovec){ .iov_base = (void *)(uintptr_t)addresses[taken],
+						   .iov_len = size };
+	}
+	*n = taken;
+	local.iov_len = taken * size;
+	got = process_vm_readv(pid, &local, 1, remote, places, 0);
 	return got > 0 ? (size_t)got / size : 0;
 }
 
@@ -45,13 +57,13 @@ void kb_memory__read_many(pid_t pid, const uint64_t *addresses, size_t n, size_t
 			  bool *readable)
 {
 	for (size_t done = 0; done < n;) {
-		size_t got = read_run(pid, addresses + done, n - done, size,
-				      (char *)buffer + done * size);
+		size_t taken = n - done, got = read_run(pid, addresses + done, &taken, size,
+							(char *)buffer + done * size);
 
-		for (size_t end = done + got; done < end; done++)
-			readable[done] = true;
-		/* The next one is unreadable, or the call had as many as it takes. */
-		if (done < n && got < IOV_MAX)
+		for (size_t i = 0; i < got; i++)
+			readable[done + i] = true;
+		done += got;
+		if (got < taken)
 			readable[done++] = false;
 	}
 }

@@ -91,6 +91,43 @@ bool kb_pages__put(struct kb_pages *pages, uint64_t address, const void *bytes)
 	return true;
 }
 
+#define FETCHED_MAX 1024 /* IOV_MAX */
+
+/* Into the places that follow; one that cannot be read leaves its place unused. */
+static void fetch(struct kb_pages *pages, const uint64_t *addresses, uint32_t n)
+{
+	bool readable[FETCHED_MAX];
+
+	kb_memory__read_many(pages->pid, addresses, n, PAGE_BYTES,
+			     pages->bytes + pages->used * PAGE_BYTES, readable);
+	for (uint32_t i = 0; i < n; i++)
+		if (!readable[i])
+			kb_id_map__set(&pages->places, addresses[i], 0, UNREADABLE);
+	pages->used += n;
+}
+
+void kb_pages__fetch(struct kb_pages *pages, const uint64_t *addresses, size_t n)
+{
+	uint64_t missing[FETCHED_MAX];
+	uint32_t n_missing = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t address = addresses[i] & -PAGE_BYTES;
+
+		if (kb_id_map__get(&pages->places, address, 0) != KB_ID_MAP_NONE)
+			continue;
+		if (pages->used + n_missing == pages->max ||
+		    !kb_id_map__set(&pages->places, address, 0, pages->used + n_missing))
+			break;
+		missing[n_missing++] = address;
+		if (n_missing < FETCHED_MAX)
+			continue;
+		fetch(pages, missing, n_missing);
+		n_missing = 0;
+	}
+	fetch(pages, missing, n_missing);
+}
+
 bool kb_pages__read(struct kb_pages *pages, uint64_t address, void *buffer, size_t size)
 {
 	uint8_t *out = buffer;

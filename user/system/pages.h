@@ -28,6 +28,9 @@ bool kb_pages__read_u32(struct kb_pages *pages, uint64_t address, uint32_t *valu
 /* Keeps a page that was had in another way: `bytes` has all of it. False: no room. */
 bool kb_pages__put(struct kb_pages *pages, uint64_t address, const void *bytes);
 
+/* Fetches the pages of many addresses with few system calls, as far as there is room. */
+void kb_pages__fetch(struct kb_pages *pages, const uint64_t *addresses, size_t n);
+
 /* Later reads see the memory as it is then. */
 void kb_pages__forget(struct kb_pages *pages);
 pid_t kb_pages__pid(const struct kb_pages *pages);
