@@ -165,8 +165,8 @@ static void add_events(uint32_t proc, const struct kb_memory_process *process, v
 
 /*
  * Have there been more events than may be? So many a second are granted, and a second's worth is
- * good for a burst; more at the start. True: until a second's worth has
- * come together again, *until.
+ * good for a burst; more at the start. True: until a second's worth has come together again,
+ * *until.
  */
 static bool too_fast(struct kb_memory_tracer *t, uint64_t now, uint64_t *until)
 {

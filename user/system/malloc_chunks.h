@@ -26,9 +26,8 @@ bool kb_malloc_chunks__are_there(pid_t pid, const struct kb_maps *maps);
 
 /*
  * Sets `freed` of those that are not allocated any more. maps: the process's, read before.
- * Ascending addresses make it cheap. The
- * answers hold if the process has executed no other program and not ended until afterwards, which
- * the caller looks at.
+ * Ascending addresses make it cheap. The answers hold if the process has executed no other program
+ * and not ended until afterwards, which the caller looks at.
  */
 struct kb_error *kb_malloc_chunks__judge(pid_t pid, const struct kb_maps *maps,
 					 struct kb_malloc_chunk *chunks, size_t n);
