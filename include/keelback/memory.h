@@ -180,7 +180,7 @@ enum kb_memory_want {
 
 #define KB_MEMORY_BLOCKS_DEFAULT (1u << 21)
 #define KB_MEMORY_BLOCKS_MAX	 (1u << 26)
-#define KB_MEMORY_RATE_DEFAULT	 7000 /* some 2 us each: between one and two percent */
+#define KB_MEMORY_RATE_DEFAULT	 4500 /* 3 to 4 us each: less than two percent */
 
 struct kb_memory_opts {
 	size_t size;
