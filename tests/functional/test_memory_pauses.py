@@ -11,10 +11,10 @@ from harness import per_python
 PROGRAM = '''
 import ctypes, sys, time
 libc = ctypes.CDLL(None)
-for name in ("calloc", "aligned_alloc", "memalign", "realloc", "malloc"):
+for name in ("calloc", "aligned_alloc"):
     getattr(libc, name).restype = ctypes.c_void_p
 SIZE = ctypes.c_size_t
-calloc, aligned, memalign = libc.calloc, libc.aligned_alloc, libc.memalign
+calloc, aligned = libc.calloc, libc.aligned_alloc
 kept, large, grown, native, small = [None] * 4000, [None] * 60, [None] * 2000, [None] * 4000, [None] * 2000
 print("ready", flush=True)
 sys.stdin.readline()

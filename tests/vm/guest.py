@@ -114,9 +114,6 @@ async def main():
 asyncio.run(main())
 """
 
-CASES = []
-
-
 # The program kills itself, so that what is alive then is all that there will be.
 GROWTH = """
 import os, time
@@ -130,6 +127,8 @@ for i in range(5000):
 os.kill(os.getpid(), 9)
 """
 KEPT = 6
+
+CASES = []
 
 
 def case(function):

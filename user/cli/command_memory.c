@@ -74,8 +74,7 @@ static const struct argp_option options[] = {
 	{ "duty", KEY_DUTY, "PERCENT", 0, "Growth: trace only this share of each second", 0 },
 	{ "max-rate", KEY_MAX_RATE, "N", 0,
 	  "Growth: pause when there are more than N allocations and frees a second (default: "
-	  "4500), "
-	  "each of which costs the target 3 to 4 us",
+	  "4500), each of which costs the target 3 to 4 us",
 	  0 },
 	{ "reset-peak-every", KEY_RESET_PEAK, "SECONDS", 0,
 	  "The peak is that of the last so many seconds; SIGUSR2 resets it as well", 0 },

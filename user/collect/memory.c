@@ -200,6 +200,11 @@ static void warn(struct kb_error *err)
 	kb_error__destroy(err);
 }
 
+static void count_pause(struct kb_memory_tracer *t, uint64_t now)
+{
+	t->snapshot.paused_ms += (now - t->pace.paused) / KB_NS_PER_MS;
+}
+
 /* What was freed meanwhile is found before anything is recorded again. */
 static void set_paused(struct kb_memory_tracer *t, bool paused, uint64_t now)
 {
@@ -208,7 +213,7 @@ static void set_paused(struct kb_memory_tracer *t, bool paused, uint64_t now)
 	if (paused == (pace->paused != 0))
 		return;
 	if (!paused) {
-		t->snapshot.paused_ms += (now - pace->paused) / KB_NS_PER_MS;
+		count_pause(t, now);
 		warn(kb_memory_look__take(t->look, false));
 	}
 	pace->paused = paused ? now : 0;
@@ -385,7 +390,7 @@ struct kb_error *kb_memory_tracer__stop(struct kb_memory_tracer *t)
 		return NULL;
 	t->session.running = false;
 	if (t->pace.paused)
-		t->snapshot.paused_ms += (kb_now(CLOCK_MONOTONIC) - t->pace.paused) / KB_NS_PER_MS;
+		count_pause(t, kb_now(CLOCK_MONOTONIC));
 	KB_TRY(kb_session__finish(&t->session));
 	KB_TRY(kb_memory_tracer__snapshot(t));
 	if (!t->recording)

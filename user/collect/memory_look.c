@@ -77,7 +77,6 @@ struct judging {
 	struct found *found;
 	uint32_t n;
 	struct kb_maps maps;
-	bool malloc; /* its chunks can be judged */
 	struct kb_malloc_chunk *chunks;
 	uint64_t *pools;
 	uint32_t *in_use; /* of each pool: how many of its blocks */
@@ -142,15 +141,14 @@ static struct kb_error *judge(struct judging *j, uint32_t proc)
 	struct kb_proc known;
 	const struct kb_map *libc;
 	uint64_t word;
-	bool same;
+	bool glibc, same;
 
-	libc = kb_memory_processes__libc(&j->maps, &j->malloc);
+	libc = kb_memory_processes__libc(&j->maps, &glibc);
 	if (!libc)
 		return NULL;
-	j->malloc = j->malloc && kb_malloc_chunks__are_there(j->pid, &j->maps);
 	judge_mappings(j);
 	judge_pools(j);
-	if (j->malloc)
+	if (glibc && kb_malloc_chunks__are_there(j->pid, &j->maps))
 		KB_TRY(judge_chunks(j));
 	same = kb_memory__read_u64(j->pid, libc->start, &word) &&
 	       kb_programs__get_proc(j->look->programs, j->pid, &known) && known.id == proc;

@@ -361,7 +361,8 @@ static struct kb_error *list(struct kb_check *check, const struct matrix *m,
 			     const struct kb_member *members)
 {
 	double *const *cpu = check->runs[KB_CHECK_CPU];
-	double whole = mean(cpu[KB_CHECK_HEAD], m->n_pairs) - mean(cpu[KB_CHECK_BASE], m->n_pairs);
+	double whole = mean(cpu[KB_CHECK_HEAD], m->n_pairs) - mean(cpu[KB_CHECK_BASE], m->n_pairs),
+	       enough = p_of_blame(check);
 
 	check->functions = calloc(m->n + 1, sizeof(*check->functions));
 	if (!check->functions)
@@ -382,7 +383,7 @@ static struct kb_error *list(struct kb_check *check, const struct matrix *m,
 			.high = members[i].high,
 			.p = members[i].p,
 			.part = whole != 0 ? members[i].mean / whole : 0,
-			.blamed = members[i].p < p_of_blame(check) && members[i].mean > 0,
+			.blamed = members[i].p < enough && members[i].mean > 0,
 			.n_lines = i, /* the member, until add_lines() */
 		};
 		for (int side = 0; side < KB_CHECK_SIDES; side++) {

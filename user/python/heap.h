@@ -78,8 +78,8 @@ struct kb_heap {
 	uint64_t image_start, image_end; /* the interpreter's own data: its static objects */
 	struct kb_heap_keys *keys;
 	struct kb_heap_large *large;
-	const uint8_t *copy; /* of the arena that is scanned, from copy_start; NULL: none */
-	uint64_t copy_start, copy_bytes;
+	const struct kb_heap_arena *copied; /* the one that is scanned, or NULL … */
+	const uint8_t *copy;		    /* … and its bytes */
 
 	/* pymalloc; all in bytes but for n_*. */
 	uint32_t n_arenas;

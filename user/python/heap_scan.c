@@ -211,12 +211,11 @@ static void scan_arena(struct scan *scan)
 	whole = kb_memory__read(heap->remote->pid, arena->start, scan->bytes,
 				arena->end - arena->start);
 	heap->read_bytes += whole ? arena->end - arena->start : 0;
-	heap->copy = whole ? scan->bytes : NULL;
-	heap->copy_start = arena->start;
-	heap->copy_bytes = arena->end - arena->start;
+	heap->copied = whole ? arena : NULL;
+	heap->copy = scan->bytes;
 	for (uint32_t i = 0; i < n_pools; i++)
 		scan_pool(scan, i, whole ? scan->bytes + (size_t)i * size : NULL);
-	heap->copy = NULL;
+	heap->copied = NULL;
 }
 
 static struct scan *create(struct kb_heap *heap)

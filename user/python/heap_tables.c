@@ -216,10 +216,11 @@ static void claim_values(struct kb_heap *heap, uint64_t address)
  * longer than all else about a dict. NULL: it is elsewhere. */
 static const uint8_t *copied_head(const struct kb_heap *heap, uint64_t address)
 {
-	uint64_t offset = address - heap->copy_start;
+	const struct kb_heap_arena *arena = heap->copied;
 
-	return heap->copy && offset < heap->copy_bytes && heap->copy_bytes - offset >= HEAD_BYTES
-		       ? heap->copy + offset
+	return arena && address >= arena->start && address < arena->end &&
+			       arena->end - address >= HEAD_BYTES
+		       ? heap->copy + (address - arena->start)
 		       : NULL;
 }
 
