@@ -130,10 +130,13 @@ static __always_inline int kb_is_walking(void)
 }
 
 /* Wakes user space. Lost notices are counted; samples ask again later. */
-static __always_inline void kb_notify(struct kb_notice *notice)
+static __always_inline long kb_notify(struct kb_notice *notice)
 {
-	if (bpf_ringbuf_output(&notices, notice, sizeof(*notice), BPF_RB_FORCE_WAKEUP))
+	long err = bpf_ringbuf_output(&notices, notice, sizeof(*notice), BPF_RB_FORCE_WAKEUP);
+
+	if (err)
 		kb_count(KB_L_LOST_EVENTS, 1);
+	return err;
 }
 
 #endif

@@ -12,6 +12,8 @@
 #include "common/process.bpf.h"
 #include "native/unwind.bpf.h"
 
+#define SIGSTOP 19
+
 /*
  * Makes proc known under a new id and tells user space about it, in this order: the record must
  * lie in the ring before any sample of the process. Without room in the ring the
@@ -120,7 +122,9 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	notice.start_time = task->group_leader->start_boottime;
 	notice.exe_inode = bprm->file->f_inode->i_ino;
 	notice.exe_device = bprm->file->f_inode->i_sb->s_dev;
-	kb_notify(&notice);
+	/* Before its first instruction. User space lets it go on when it has read the notice. */
+	if (!kb_notify(&notice) && tgid == control.hold_tgid && !bpf_send_signal(SIGSTOP))
+		__sync_fetch_and_add(&control.holds, 1);
 	return 0;
 }
 

@@ -61,8 +61,10 @@ struct kb_control {
 	kb_u32 drain_requested; /* a notice asking for a drain is under way */
 	kb_u32 new_stacks[2];	/* of each parity */
 	kb_u32 watch_births;	/* threads that start are noted */
+	kb_u32 hold_tgid;	/* 0, or this process stops when it executes what is unknown */
+	kb_u32 holds;		/* how often it has */
 };
-KB_ASSERT_SIZE(struct kb_control, 24);
+KB_ASSERT_SIZE(struct kb_control, 32);
 
 /* A thread that was started while births were watched. */
 struct kb_birth {

@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "collect/check_runner.h"
+#include "collect/expect.h"
 #include "keelback/inspect.h"
 #include "model/check_stats.h"
 #include "system/shell_command.h"
@@ -90,8 +91,7 @@ static struct kb_error *open_sampler(struct kb_check_runner *r, enum kb_check_si
 	KB_TRY(kb_sampler__wake_on(side->sampler, kb_launcher__fd(side->launcher)));
 	KB_TRY(kb_sampler__start(side->sampler));
 	/* A program that is over in milliseconds may never be met while it runs. */
-	return side->program ? kb_identifier__expect_command(session->identifier, side->program)
-			     : NULL;
+	return side->program ? kb_expect__command(session->identifier, side->program) : NULL;
 }
 
 static void close_sampler(struct kb_check_runner_side *side)

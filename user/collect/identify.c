@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +9,6 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "collect/command_path.h"
 #include "collect/identify.h"
 #include "collect/native.h"
 #include "collect/mode.h"
@@ -21,6 +19,7 @@
 #define WAITING_MAX   256
 #define LOOK_FIRST_MS 1
 #define LOOK_LAST_MS  1024
+#define LOOK_LATER_MS 10
 /* A process without an interpreter is asked about again after these times, growing fourfold. */
 #define RECHECK_FIRST_NS (50 * KB_NS_PER_MS)
 #define RECHECK_LAST_NS	 (60 * KB_NS_PER_SECOND)
@@ -386,68 +385,33 @@ enum kb_identity kb_identifier__identify(struct kb_identifier *id, pid_t pid, ui
 	return refuse(id, pid, &stat, start_ns, err, reason);
 }
 
-/* file: where the interpreter is, the path itself or its libpython. The error is that it cannot be
- * observed as it is wanted. */
-static struct kb_error *expect_file(struct kb_identifier *id, const char *path, char file[PATH_MAX],
-				    bool *is_python)
+struct kb_error *kb_identifier__expect_file(struct kb_identifier *id, const char *path,
+					    bool prepare_native, uint32_t *image)
 {
+	char file[PATH_MAX]; /* the path itself or its libpython */
+	bool is_python = false;
 	uint32_t index = 0;
-	struct kb_error *err = kb_image_cache__add_path(id->images, path, is_python, &index, file);
+	struct kb_error *err = kb_image_cache__add_path(id->images, path, &is_python, &index, file);
 
-	*is_python = !err && *is_python;
-	if (*is_python)
-		return publish_image(id, index, file);
+	*image = KB_ID_NONE;
 	if (err)
 		kb_debug("%s: %s", path, kb_error__text(err));
 	kb_error__destroy(err);
-	return NULL;
-}
-
-struct kb_error *kb_identifier__expect_command(struct kb_identifier *id, const char *command)
-{
-	char executable[PATH_MAX], file[PATH_MAX];
-	bool is_python = false;
-	struct kb_error *err;
-
-	if (!kb_command_path__executable(command, executable))
+	if (err || !is_python)
 		return NULL;
-	err = expect_file(id, executable, file, &is_python);
-	if (kb_error__status(err) == KB_STATUS_UNSUPPORTED)
-		return kb_error__prefix(err, "%s", command);
-	if (err)
-		kb_debug("%s: %s", executable, kb_error__text(err));
-	kb_error__destroy(err);
-	if (!err && is_python && id->native) {
-		kb_native__expect(id->native, executable);
+	KB_TRY(publish_image(id, index, file));
+	*image = id->image_of[index] - 1;
+	if (prepare_native && id->native) {
+		kb_native__expect(id->native, path);
 		kb_native__expect(id->native, file);
 	}
 	return NULL;
 }
 
-void kb_identifier__expect_installed(struct kb_identifier *id)
+void kb_identifier__look_later(struct kb_identifier *id, const struct kb_notice *notice)
 {
-	static const char *const places[] = {
-		"/usr/bin/python3.*",
-		"/usr/local/bin/python3.*",
-		"/usr/lib/*/libpython3.*.so.*",
-		"/usr/local/lib/libpython3.*.so.*",
-	};
-	char file[PATH_MAX];
-	bool is_python;
-	glob_t found;
-
-	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
-		if (glob(places[i], GLOB_NOSORT, NULL, &found))
-			continue;
-		for (size_t j = 0; j < found.gl_pathc && j < KB_IMAGES_MAX / 4; j++) {
-			struct kb_error *err = expect_file(id, found.gl_pathv[j], file, &is_python);
-
-			if (err)
-				kb_debug("%s: %s", found.gl_pathv[j], kb_error__text(err));
-			kb_error__destroy(err);
-		}
-		globfree(&found);
-	}
+	stop_waiting(id, notice->tgid);
+	wait_for_library(id, notice->tgid, notice->start_time, id->exec_delay_ms ?: LOOK_LATER_MS);
 }
 
 void kb_identifier__notice(struct kb_identifier *id, const struct kb_notice *notice)
@@ -463,8 +427,7 @@ void kb_identifier__notice(struct kb_identifier *id, const struct kb_notice *not
 	    proc.state == KB_PROC_PYTHON && proc.start_time == notice->start_time)
 		return;
 	if (notice->kind == KB_NOTICE_EXEC && id->exec_delay_ms) {
-		stop_waiting(id, notice->tgid);
-		wait_for_library(id, notice->tgid, notice->start_time, id->exec_delay_ms);
+		kb_identifier__look_later(id, notice);
 		return;
 	}
 	identity = kb_identifier__identify_late(id, id->target, notice->tgid, notice->start_time);

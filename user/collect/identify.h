@@ -77,14 +77,17 @@ enum kb_identity kb_identifier__identify_late(struct kb_identifier *identifier,
 					      const struct kb_target *target, pid_t pid,
 					      uint64_t start_ns);
 
-/* Analyses and probes what a command will run, before it runs. Other failures only cost its first
- * milliseconds; KB_STATUS_UNSUPPORTED: an interpreter that cannot be observed as it is wanted. */
-struct kb_error *kb_identifier__expect_command(struct kb_identifier *identifier,
-					       const char *command);
-/* The same for the interpreters in the machine's usual places, for processes that start later. */
-void kb_identifier__expect_installed(struct kb_identifier *identifier);
-
+/*
+ * Analyses and probes the interpreter in a file, or in the libpython that it needs, before a
+ * process runs it; prepare_native: also for native frames. *image: which it is, KB_ID_NONE where
+ * the file has none or cannot be read. Error: an interpreter that cannot be observed as it is
+ * wanted.
+ */
+struct kb_error *kb_identifier__expect_file(struct kb_identifier *identifier, const char *path,
+					    bool prepare_native, uint32_t *image);
 void kb_identifier__notice(struct kb_identifier *identifier, const struct kb_notice *notice);
+/* The same in 10 ms, if BPF has not found it out by then. */
+void kb_identifier__look_later(struct kb_identifier *identifier, const struct kb_notice *notice);
 /* Processes that were caught before their libpython was mapped. Returns ms until the next look, -1:
  * none waits. */
 int kb_identifier__look_again(struct kb_identifier *identifier);

@@ -22,6 +22,9 @@ struct kb_error *kb_launch__start(char *const *argv, const int *stdio, struct kb
 struct kb_error *kb_launch__release(struct kb_launch *launch, const char *command);
 /* Reaps it when it has ended; true then. */
 bool kb_launch__ended(struct kb_launch *launch);
+/* Waits until a command that is about to stop has (kb_programs__hold). */
+void kb_launch__await_hold(const struct kb_launch *launch);
+void kb_launch__go_on(const struct kb_launch *launch);
 /* Ends a child that was never released. */
 void kb_launch__cancel(struct kb_launch *launch);
 

@@ -100,6 +100,18 @@ static void on_new_process(pid_t pid, uint32_t proc, void *context)
 		note(t, pid, kb_memory_processes__add(t->processes, pid, proc, &interp));
 }
 
+static void executed(pid_t pid, uint32_t image, void *context)
+{
+	struct kb_memory_tracer *t = context;
+
+	struct kb_error *err = kb_memory_processes__add_executed(t->processes, pid, image);
+
+	/* Said when it has begun, for then it is tried again. */
+	if (err)
+		kb_debug("%s", kb_error__text(err));
+	kb_error__destroy(err);
+}
+
 static struct kb_error *on_image(uint32_t image, const struct kb_image_info *info, const char *path,
 				 void *context)
 {
@@ -255,9 +267,11 @@ static int work(int wait_ms, void *context)
 	return kb_memory_processes__retry(t->processes) && wait_ms > RETRY_MS ? RETRY_MS : wait_ms;
 }
 
-static const struct kb_collector collector = {
-	.attach = attach, .notice = on_notice, .drained = drained, .work = work
-};
+static const struct kb_collector collector = { .attach = attach,
+					       .executed = executed,
+					       .notice = on_notice,
+					       .drained = drained,
+					       .work = work };
 
 static struct kb_error *complete(struct kb_memory_opts *opts)
 {

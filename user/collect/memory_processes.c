@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 #include "base/array.h"
 #include "base/clock.h"
@@ -184,6 +187,51 @@ static bool find_libc(pid_t pid, char path[64], char key[64], bool *replaced)
 	return map != NULL;
 }
 
+/* A file beside that of a mapping, whose path may be as we see it or as its process does; -1: none.
+ */
+static int open_beside(pid_t pid, const struct kb_map *map, const char *name)
+{
+	const char *const roots[] = { "", "/proc/%d/root" };
+	char path[PATH_MAX];
+	struct stat status;
+
+	for (int i = 0; i < 2; i++) {
+		int length = snprintf(path, sizeof(path), roots[i], pid);
+		size_t room = sizeof(path) - length, used;
+		const char *slash = strrchr(map->path, '/');
+
+		used = snprintf(path + length, room, "%s", map->path);
+		if (!slash || used >= room || stat(path, &status) || status.st_ino != map->inode)
+			continue;
+		length += slash - map->path;
+		snprintf(path + length, sizeof(path) - length, "/%s", name);
+		return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	}
+	return -1;
+}
+
+/* The libc that a process will map that has executed and not run yet: glibc's lies beside its
+ * dynamic linker. A file descriptor, or -1. */
+static int open_coming_libc(pid_t pid, char key[64])
+{
+	struct kb_maps maps;
+	struct kb_error *err = kb_maps__read(pid, &maps);
+	struct stat status;
+	int fd = -1;
+
+	kb_error__destroy(err);
+	if (err)
+		return -1;
+	for (size_t i = 0; i < maps.count && fd < 0; i++)
+		if (has_prefix(maps.entries[i].path, "ld-"))
+			fd = open_beside(pid, &maps.entries[i], "libc.so.6");
+	kb_maps__free(&maps);
+	if (fd >= 0 && !fstat(fd, &status))
+		snprintf(key, 64, "%x:%x:%lx", major(status.st_dev), minor(status.st_dev),
+			 (unsigned long)status.st_ino);
+	return fd;
+}
+
 /* Where the code of its interpreter lies: all executable mappings of the file. */
 static struct kb_memory_text find_text(pid_t pid, const struct kb_interpreter *interp)
 {
@@ -352,6 +400,15 @@ static void tell_native(struct kb_memory_processes *p, const struct kb_traced_pr
 	kb_memory_programs__set_text(p->programs, traced->proc, &text);
 }
 
+static void end_traced(struct kb_traced_process *traced)
+{
+	if (!traced)
+		return;
+	kb_memory_probes__destroy(traced->probes);
+	traced->probes = NULL;
+	traced->ended = true;
+}
+
 struct kb_error *kb_memory_processes__add(struct kb_memory_processes *p, pid_t pid, uint32_t proc,
 					  const struct kb_interpreter *interp)
 {
@@ -379,11 +436,7 @@ struct kb_error *kb_memory_processes__add(struct kb_memory_processes *p, pid_t p
 		tell_native(p, traced, interp);
 		return NULL;
 	}
-	if (traced) {
-		kb_memory_probes__destroy(traced->probes);
-		traced->probes = NULL;
-		traced->ended = true;
-	}
+	end_traced(traced);
 	traced = new_traced(p, pid, proc);
 	if (!traced)
 		return kb_failed("more than %d processes", TRACED_MAX);
@@ -399,28 +452,55 @@ bool kb_memory_processes__is_exact(const struct kb_memory_processes *p)
 	return !p->n_files || p->files[p->n_files - 1].allocator.called;
 }
 
-struct kb_error *kb_memory_processes__add_command(struct kb_memory_processes *p, pid_t pid,
-						  const char *python_malloc)
+/* What has not run yet. libc: path of the one that it will have, or NULL; key: of that. */
+static struct kb_error *add_held(struct kb_memory_processes *p, pid_t pid, const struct file *file,
+				 const char *python_malloc, const char *libc, const char *key)
 {
-	const struct file *file = p->n_files ? &p->files[p->n_files - 1] : NULL;
+	struct kb_memory_facts facts = { .image = file->info, .allocator = &file->allocator };
 	struct kb_traced_process *traced;
-	struct kb_memory_facts facts = {};
-	char libc[64], key[64] = "";
-	bool replaced, has_libc;
 
-	if (!file)
-		return NULL;
-	facts.image = file->info;
-	facts.allocator = &file->allocator;
 	kb_memory_facts__of_setting(&facts, python_malloc);
-	/* It is a copy of us so far, and most of what we run has our libc. */
-	has_libc = find_libc(pid, libc, key, &replaced);
+	end_traced(traced_of(p, pid));
 	traced = new_traced(p, pid, KB_ID_NONE);
 	if (!traced)
 		return kb_failed("more than %d processes", TRACED_MAX);
-	traced->attached = 0; /* before it executes: nothing was missed */
+	traced->attached = 0; /* nothing was missed */
 	snprintf(traced->libc, sizeof(traced->libc), "%s", key);
-	return attach_all(p, traced, &facts, file, has_libc ? libc : NULL);
+	return attach_all(p, traced, &facts, file, libc);
+}
+
+struct kb_error *kb_memory_processes__add_command(struct kb_memory_processes *p, pid_t pid,
+						  const char *python_malloc)
+{
+	char libc[64], key[64] = "";
+	bool replaced, has_libc;
+
+	if (!p->n_files)
+		return NULL;
+	/* It is a copy of us so far, and most of what we run has our libc. */
+	has_libc = find_libc(pid, libc, key, &replaced);
+	return add_held(p, pid, &p->files[p->n_files - 1], python_malloc, has_libc ? libc : NULL,
+			key);
+}
+
+struct kb_error *kb_memory_processes__add_executed(struct kb_memory_processes *p, pid_t pid,
+						   uint32_t image)
+{
+	const struct file *file = file_with_image(p, image);
+	struct kb_error *err = NULL;
+	char libc[64], key[64] = "", *setting;
+	int fd;
+
+	if (!file)
+		return NULL;
+	fd = open_coming_libc(pid, key);
+	snprintf(libc, sizeof(libc), "/proc/self/fd/%d", fd);
+	setting = python_malloc_of(pid);
+	err = add_held(p, pid, file, setting, fd >= 0 ? libc : NULL, key);
+	free(setting);
+	if (fd >= 0)
+		close(fd);
+	return err;
 }
 
 static struct kb_error *resume(struct kb_memory_processes *p, struct kb_traced_process *traced)

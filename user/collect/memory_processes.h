@@ -43,6 +43,9 @@ struct kb_error *kb_memory_processes__add_image(uint32_t image, const struct kb_
  */
 struct kb_error *kb_memory_processes__add(struct kb_memory_processes *processes, pid_t pid,
 					  uint32_t proc, const struct kb_interpreter *interp);
+/* A process that is held before the first instruction of an interpreter of this image. */
+struct kb_error *kb_memory_processes__add_executed(struct kb_memory_processes *processes, pid_t pid,
+						   uint32_t image);
 /* A command before its execution: of an interpreter that was added last, if there is one. */
 struct kb_error *kb_memory_processes__add_command(struct kb_memory_processes *processes, pid_t pid,
 						  const char *python_malloc);

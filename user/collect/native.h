@@ -23,9 +23,6 @@ void kb_native__destroy(struct kb_native *native);
 /* Makes the tables of a file and of the C library before a process runs them. Failures cost its
  * first stacks. */
 void kb_native__expect(struct kb_native *native, const char *path);
-/* Makes the tables of a file and of the C library before a process runs them. Failures cost its
- * first stacks. */
-void kb_native__expect(struct kb_native *native, const char *path);
 /* A process that the kernel was just told of. minor: of its Python's version. */
 void kb_native__add_process(struct kb_native *native, uint32_t proc, pid_t pid, int minor);
 /* A process that the kernel set up itself, from the process `parent` (0: by executing). */

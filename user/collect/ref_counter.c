@@ -72,6 +72,13 @@ static void on_identified(pid_t pid, uint32_t proc, const struct kb_interpreter 
 	on_process(pid, proc, context);
 }
 
+static void executed(pid_t pid, uint32_t image, void *context)
+{
+	struct kb_ref_counter *c = context;
+
+	note(c, kb_ref_processes__add(c->processes, pid, KB_ID_NONE, image));
+}
+
 static struct kb_error *on_image(uint32_t image, const struct kb_image_info *info, const char *path,
 				 void *context)
 {
@@ -179,9 +186,9 @@ static struct kb_error *read_names(void *context)
 	return NULL;
 }
 
-static const struct kb_collector collector = { .attach = attach,
-					       .notice = on_notice,
-					       .drained = read_names };
+static const struct kb_collector collector = {
+	.attach = attach, .executed = executed, .notice = on_notice, .drained = read_names
+};
 
 /* ---------------------------------------------------------------- figures */
 

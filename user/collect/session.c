@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/error.h"
+#include "collect/expect.h"
 #include "collect/native.h"
 #include "collect/present.h"
 #include "collect/session.h"
@@ -97,6 +98,8 @@ struct kb_error *kb_session__open(struct kb_session *s, const struct kb_session_
 
 void kb_session__close(struct kb_session *s)
 {
+	if (s->programs && kb_programs__holds(s->programs) != s->holds)
+		kb_launch__go_on(&s->launch);
 	kb_launch__cancel(&s->launch);
 	kb_ingest__destroy(s->ingest);
 	kb_identifier__destroy(s->identifier);
@@ -109,8 +112,9 @@ static struct kb_error *start_command(struct kb_session *s)
 {
 	char *const *argv = s->target->argv;
 
-	KB_TRY(kb_identifier__expect_command(s->identifier, s->target->interpreter ?: argv[0]));
+	KB_TRY(kb_expect__command(s->identifier, s->target->interpreter ?: argv[0]));
 	KB_TRY(kb_launch__start(argv, s->target->stdio, &s->launch));
+	kb_programs__hold(s->programs, s->launch.pid);
 	return kb_programs__follow(s->programs, s->launch.pid);
 }
 
@@ -121,7 +125,7 @@ static struct kb_error *find_processes(struct kb_session *s, struct kb_pids *pid
 	if (s->target->argv)
 		return start_command(s);
 	if (s->target->filter != KB_FILTER_PIDS)
-		kb_identifier__expect_installed(s->identifier);
+		kb_expect__installed(s->identifier);
 	KB_TRY(kb_target__processes(s->target, pids));
 	return kb_present__identify(&present, pids);
 }
@@ -147,6 +151,30 @@ struct kb_error *kb_session__start(struct kb_session *s)
 	return err;
 }
 
+static bool is_held(const struct kb_session *s, const struct kb_notice *notice)
+{
+	return notice->kind == KB_NOTICE_EXEC && s->launch.pid == (pid_t)notice->tgid;
+}
+
+/*
+ * The command may be a shell that executes an interpreter at last. So that nothing of that is
+ * missed, the process is held at each execution until we know what it is; but only itself, of which
+ * nobody but us is told that it stops.
+ */
+static void on_execution(struct kb_session *s, const struct kb_notice *notice)
+{
+	uint32_t image;
+
+	kb_launch__await_hold(&s->launch);
+	image = kb_expect__executed(s->identifier, notice);
+	if (image == KB_ID_NONE)
+		kb_identifier__notice(s->identifier, notice);
+	else if (s->collector->executed)
+		s->collector->executed(s->launch.pid, image, s->context);
+	s->holds++;
+	kb_launch__go_on(&s->launch);
+}
+
 static void on_notice(const struct kb_notice *notice, void *context)
 {
 	struct kb_session *s = context;
@@ -168,7 +196,10 @@ static void on_notice(const struct kb_notice *notice, void *context)
 		break;
 	case KB_NOTICE_EXEC:
 	case KB_NOTICE_UNKNOWN:
-		kb_identifier__notice(s->identifier, notice);
+		if (is_held(s, notice))
+			on_execution(s, notice);
+		else
+			kb_identifier__notice(s->identifier, notice);
 		break;
 	default:
 		if (s->collector->notice)

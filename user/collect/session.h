@@ -28,6 +28,11 @@ struct kb_collector {
 	 * first instruction. Attaches what observes them.
 	 */
 	struct kb_error *(*attach)(struct kb_pids *pids, void *context);
+	/*
+	 * The command has executed an interpreter of this image (kb_image_fn), and is held before
+	 * its first instruction. Not called for one that was known when it was launched.
+	 */
+	void (*executed)(pid_t pid, uint32_t image, void *context);
 	/* A record of the data ring of a kind that kb_ingest does not take. */
 	void (*record)(const void *record, size_t size, void *context);
 	/* A notice of a kind that the session does not know. */
@@ -70,6 +75,7 @@ struct kb_session {
 	uint64_t ledger[KB_L_COUNT + 1]; /* what of the kernel's ledger is in the profile already */
 	uint64_t started, next_drain;	 /* CLOCK_MONOTONIC, ns; started: 0 before */
 	int64_t started_unix;
+	uint32_t holds;	     /* of the command that are over */
 	uint32_t generation; /* only grows, so it counts drains as well */
 	unsigned drain_ms;
 	bool running, exited, drain_now;

@@ -355,6 +355,16 @@ struct kb_error *kb_programs__follow(struct kb_programs *p, pid_t tgid)
 	return NULL;
 }
 
+void kb_programs__hold(struct kb_programs *p, pid_t tgid)
+{
+	p->bpf->bss->control.hold_tgid = tgid;
+}
+
+uint32_t kb_programs__holds(const struct kb_programs *p)
+{
+	return __atomic_load_n(&p->bpf->bss->control.holds, __ATOMIC_ACQUIRE);
+}
+
 bool kb_programs__any_followed(struct kb_programs *p)
 {
 	uint32_t key;

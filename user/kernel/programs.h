@@ -89,6 +89,13 @@ struct kb_error *kb_programs__set_proc(struct kb_programs *programs, pid_t tgid,
 bool kb_programs__get_proc(struct kb_programs *programs, pid_t tgid, struct kb_proc *proc);
 
 struct kb_error *kb_programs__follow(struct kb_programs *programs, pid_t tgid);
+/*
+ * Stops this process (SIGSTOP) each time that it executes a file that is not known yet, before the
+ * first instruction; a notice tells of it, and who reads that sends SIGCONT. Only for a child of
+ * ours: nobody else is told that it stops. How often it was stopped.
+ */
+void kb_programs__hold(struct kb_programs *programs, pid_t tgid);
+uint32_t kb_programs__holds(const struct kb_programs *programs);
 bool kb_programs__any_followed(struct kb_programs *programs);
 /* Notes the threads that start, machine-wide: for the moments in which events are opened. */
 void kb_programs__watch_births(struct kb_programs *programs, bool watch);
