@@ -27,8 +27,6 @@ struct {
 
 #define CHECK_EVERY 64 /* how often it is found out which thread state a thread is in */
 
-#define KB_OWNER_GENERATOR 1 /* FRAME_OWNED_BY_GENERATOR, 3.11 to 3.15 */
-
 static __always_inline int clocked(void)
 {
 	return (config.want & KB_WANT_CALL_TIMES) != 0;
@@ -190,12 +188,9 @@ static __noinline int not_counted(struct kb_call_thread *t)
 static __always_inline int count(struct kb_call_thread *t, const struct kb_layout *layout,
 				 kb_u64 now)
 {
-	if (!kb_call__find_caller(t, layout, now) || !kb_call__read_code(t))
+	if (!kb_call__is_by_top(t) && !kb_call__find_caller(t, layout, now))
 		return not_counted(t);
-	kb_count(KB_L_CALLS_SEEN, 1);
-	if (!kb_call__push(t, layout, now, 1))
-		kb_count(t->failure, 1);
-	return 0;
+	return kb_call__begin(t, layout, now);
 }
 
 /* Does a frame begin to run, or run on? It is the one at hand then. */
@@ -204,7 +199,7 @@ static __always_inline int enters(struct kb_call_thread *t, const struct kb_layo
 {
 	kb_u32 variant = KB_POINT_VARIANT(cookie);
 
-	if (!frame || !kb_call__read_frame(t, layout, frame))
+	if (!frame || !kb_call__take_frame(t, layout, frame))
 		return not_counted(t);
 	if (is_skipped(t) || is_repeated(t, variant))
 		return 0;
@@ -234,13 +229,13 @@ static __noinline int is_thrown(struct kb_call_thread *t, const struct kb_layout
 	return 1;
 }
 
-/* The call of a frame ends, and with it what lies above it. */
-static __noinline int leave(struct kb_call_thread *t, kb_u64 frame, kb_u64 now)
+/* A call ends that is not the last one to have begun, and with it what lies above it. */
+static __noinline int leave_below(struct kb_call_thread *t, kb_u64 frame, kb_u64 now)
 {
 	struct kb_call_frame *at;
 	kb_u32 depth = t->depth;
 
-	for (int i = 0; i < 16; i++) {
+	for (int i = 1; i < 16; i++) {
 		if (depth <= i)
 			break;
 		at = kb_call__at(t, depth - 1 - i);
@@ -250,6 +245,17 @@ static __noinline int leave(struct kb_call_thread *t, kb_u64 frame, kb_u64 now)
 		}
 	}
 	return 0;
+}
+
+/* The call of a frame ends, which is mostly the last one to have begun. */
+static __always_inline void leave(struct kb_call_thread *t, kb_u64 frame, kb_u64 now)
+{
+	struct kb_call_frame *top = kb_call__top(t);
+
+	if (top && top->frame == frame)
+		kb_call__pop_to(t, t->depth - 1, now);
+	else if (top)
+		leave_below(t, frame, now);
 }
 
 /* The call that began last ends; what is above it may be a C function that it has called. */
@@ -265,12 +271,12 @@ static __always_inline void leave_top(struct kb_call_thread *t, kb_u64 now)
 
 /* The frame at a point: in a register if it is known to be, else where the thread state says. */
 static __always_inline kb_u64 frame_at(struct kb_call_thread *t, const struct kb_layout *layout,
-				       kb_u64 cookie)
+				       struct pt_regs *ctx, kb_u64 cookie)
 {
 	kb_u32 place = KB_POINT_REGISTER(cookie);
 
 	if (place)
-		return KB_SAVED_REGISTER(kb_user_registers(), place - 1);
+		return KB_SAVED_REGISTER(ctx, place - 1);
 	return current_frame(t, layout);
 }
 
@@ -285,7 +291,7 @@ static __always_inline void called(struct kb_call_thread *t, const struct kb_lay
 	top = kb_call__top(t);
 	if ((!top || top->frame != frame) && !kb_call__pop_to_frame(t, frame, now) &&
 	    !(kb_call__read_frame(t, layout, frame) && kb_call__find_caller(t, layout, now) &&
-	      kb_call__read_code(t) && kb_call__push(t, layout, 0, 0)))
+	      kb_call__read_code(t) && kb_call__push(t, layout, 0)))
 		not_counted(t);
 	else
 		kb_call__count_c(t, layout, frame);
@@ -314,10 +320,10 @@ static __always_inline void on_point(struct kb_call_thread *t, const struct kb_l
 		return;
 	case KB_POINT_C:
 		if (kb_call__with_c())
-			called(t, layout, frame_at(t, layout, cookie), cookie, now);
+			called(t, layout, frame_at(t, layout, ctx, cookie), cookie, now);
 		return;
 	default:
-		frame = frame_at(t, layout, cookie);
+		frame = frame_at(t, layout, ctx, cookie);
 	}
 	if (point > KB_POINT_ENTER_2 && point != KB_POINT_RAISE)
 		leave(t, frame, now);

@@ -204,6 +204,65 @@ static __always_inline struct kb_call_frame *kb_call__top(struct kb_call_thread 
 	return t->depth ? kb_call__at(t, t->depth - 1) : NULL;
 }
 
+/* Are C functions counted, too? */
+static __always_inline int kb_call__with_c(void)
+{
+	return (config.want & KB_WANT_C_FUNCTIONS) != 0;
+}
+
+static __always_inline kb_u64 kb_call__head_field(struct kb_call_thread *t, kb_u64 offset)
+{
+	KB_OPAQUE(offset);
+	return *(kb_u64 *)(t->head + (offset & (KB_FRAME_SPAN - 8)));
+}
+
+/* Reads a frame of the interpreter's into "the frame at hand". False: unreadable. */
+static __always_inline int kb_call__take_frame(struct kb_call_thread *t,
+					       const struct kb_layout *layout, kb_u64 frame)
+{
+	kb_u64 size, owner;
+
+	size = layout->frame_size;
+	KB_OPAQUE(size);
+	if (size > KB_FRAME_SPAN || kb_read_user(t->head, size, frame))
+		return 0;
+	t->frame = frame;
+	t->code = kb_call__head_field(t, layout->frame_code) & ~7ULL;
+	t->previous = kb_call__head_field(t, layout->frame_previous);
+	t->instr = kb_call__head_field(t, layout->frame_instr);
+	owner = layout->frame_owner;
+	KB_OPAQUE(owner);
+	t->owner = layout->frame_owner == KB_NO_OFFSET ? 0 : t->head[owner & (KB_FRAME_SPAN - 1)];
+	return 1;
+}
+
+/*
+ * The frame between a class and its __init__ lies where that of a call that has ended may have
+ * lain, which looks the same on the shadow stack. It has no variables and room for next to nothing
+ * (_Py_MakeShimCode), so it is close below its callee; or in another piece of the data stack.
+ */
+#define KB_SHIM_BYTES_MAX 112
+#define KB_PIECE_BYTES	  8192 /* half of the smallest: 16 kB, DATA_STACK_CHUNK_SIZE in pystate.c */
+
+static __always_inline int kb_call__may_be_no_function(struct kb_call_thread *t)
+{
+	kb_u64 above = t->frame - t->previous;
+
+	return t->image.init_check && (above <= KB_SHIM_BYTES_MAX || above >= KB_PIECE_BYTES);
+}
+
+#define KB_OWNER_GENERATOR 1 /* FRAME_OWNED_BY_GENERATOR, 3.11 to 3.15 */
+
+/* Is the caller of the frame at hand, as nearly always, the top of the shadow stack? No class calls
+ * a generator's frame. */
+static __always_inline int kb_call__is_by_top(struct kb_call_thread *t)
+{
+	struct kb_call_frame *top = kb_call__top(t);
+
+	return top && top->frame == t->previous && !kb_call__with_c() &&
+	       (t->owner == KB_OWNER_GENERATOR || !kb_call__may_be_no_function(t));
+}
+
 /* NULL: none is free, which is the thread's failure then. */
 static __always_inline struct kb_call_scratch *kb_call__take_scratch(struct kb_call_thread *t)
 {
@@ -226,12 +285,6 @@ static __always_inline void kb_call__end_scratch(struct kb_call_scratch *scratch
 	*(volatile kb_u32 *)&scratch->taken = 0;
 }
 
-/* Are C functions counted, too? */
-static __always_inline int kb_call__with_c(void)
-{
-	return (config.want & KB_WANT_C_FUNCTIONS) != 0;
-}
-
 /* A number for one more function. */
 static __always_inline kb_u32 kb_call__next_function(void)
 {
@@ -247,7 +300,7 @@ int kb_call__pop_to_frame(struct kb_call_thread *t, kb_u64 frame, kb_u64 now);
 /* Gives the memory of an empty stack back. */
 int kb_call__free(struct kb_call_thread *t);
 
-/* Reads a frame of the interpreter's into "the frame at hand". False: unreadable. */
+/* The same, not inlined. */
 int kb_call__read_frame(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 frame);
 /* And what tells its code object from others. */
 int kb_call__read_code(struct kb_call_thread *t);
@@ -258,10 +311,11 @@ int kb_call__read_code(struct kb_call_thread *t);
  */
 int kb_call__find_caller(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now);
 
-/* Puts the frame at hand on top. counted: its call begins now. Returns 0 when there is no room,
- * t->failure says why. */
-int kb_call__push(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now,
-		  kb_u32 counted);
+/* Puts the frame at hand on top. counted: its call begins now. Not clocked. Returns 0 when there is
+ * no room, t->failure says why. */
+int kb_call__push(struct kb_call_thread *t, const struct kb_layout *layout, kb_u32 counted);
+/* The same for Python's call that begins now, clocked: counts it, or why not. */
+int kb_call__begin(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now);
 
 /* Where a frame stands; 0: unreadable. */
 kb_u64 kb_call__instr_of(const struct kb_layout *layout, kb_u64 frame);

@@ -344,7 +344,7 @@ __noinline int kb_call__count_c(struct kb_call_thread *t, const struct kb_layout
 	identity = t->identity;
 	/* Not clocked: nothing tells when it ends. */
 	if ((!bpf_map_lookup_elem(&call_functions, &identity) && !send(t, layout)) ||
-	    !kb_call__push(t, layout, 0, 1))
+	    !kb_call__push(t, layout, 1))
 		kb_count(t->failure, 1);
 	t->c.method = 0;
 	t->c.instr = 0;

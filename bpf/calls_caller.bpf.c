@@ -129,7 +129,7 @@ static long refill_step(kb_u64 index, struct chaining *c)
 	if (place >= c->chain->n)
 		return 1;
 	if (!kb_call__read_frame(c->t, c->layout, from_root(c->chain, place)) ||
-	    !kb_call__read_code(c->t) || !kb_call__push(c->t, c->layout, 0, 0)) {
+	    !kb_call__read_code(c->t) || !kb_call__push(c->t, c->layout, 0)) {
 		c->chain->failed = 1;
 		return 1;
 	}
@@ -178,21 +178,6 @@ static __noinline int behind(struct kb_call_thread *t, const struct kb_layout *l
 	return is;
 }
 
-/*
- * The frame between a class and its __init__ lies where that of a call that has ended may have
- * lain, which looks the same on the shadow stack. It has no variables and room for next to nothing
- * (_Py_MakeShimCode), so it is close below its callee; or in another piece of the data stack.
- */
-#define SHIM_BYTES_MAX 112
-#define PIECE_BYTES    8192 /* half of the smallest: 16 kB, DATA_STACK_CHUNK_SIZE in pystate.c */
-
-static __always_inline int may_be_no_function(struct kb_call_thread *t, kb_u64 previous)
-{
-	kb_u64 above = t->frame - previous;
-
-	return t->image.init_check && (above <= SHIM_BYTES_MAX || above >= PIECE_BYTES);
-}
-
 #define NO_FUNCTIONS_MAX 3 /* in a row: C code's, and a class's */
 
 /* Did C code call the frame that was read last? 3.12 and later have a frame between that says so.
@@ -217,7 +202,7 @@ __noinline int kb_call__find_caller(struct kb_call_thread *t, const struct kb_la
 		return 0;
 	previous = t->previous;
 	t->by_c = kb_call__with_c() && is_by_c(t, layout);
-	if (previous && may_be_no_function(t, previous))
+	if (previous && kb_call__may_be_no_function(t))
 		behind(t, layout, &previous);
 	top = kb_call__top(t);
 	if (top && top->frame == previous)

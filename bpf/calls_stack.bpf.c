@@ -48,31 +48,10 @@ struct {
 
 /* ---------------------------------------------------------------- frames of the target */
 
-static __always_inline kb_u64 head_field(struct kb_call_thread *t, kb_u64 offset)
-{
-	KB_OPAQUE(offset);
-	return *(kb_u64 *)(t->head + (offset & (KB_FRAME_SPAN - 8)));
-}
-
 __noinline int kb_call__read_frame(struct kb_call_thread *t, const struct kb_layout *layout,
 				   kb_u64 frame)
 {
-	kb_u64 size, owner;
-
-	if (!t || !layout)
-		return 0;
-	size = layout->frame_size;
-	KB_OPAQUE(size);
-	if (size > KB_FRAME_SPAN || kb_read_user(t->head, size, frame))
-		return 0;
-	t->frame = frame;
-	t->code = head_field(t, layout->frame_code) & ~7ULL;
-	t->previous = head_field(t, layout->frame_previous);
-	t->instr = head_field(t, layout->frame_instr);
-	owner = layout->frame_owner;
-	KB_OPAQUE(owner);
-	t->owner = layout->frame_owner == KB_NO_OFFSET ? 0 : t->head[owner & (KB_FRAME_SPAN - 1)];
-	return 1;
+	return t && layout && kb_call__take_frame(t, layout, frame);
 }
 
 /* What tells the code object at hand from others, from the object itself. */
@@ -99,14 +78,12 @@ static __always_inline kb_u64 read_identity(struct kb_call_thread *t)
  * A read of the program's memory takes as long as all the rest of this. So where it is seen when
  * code objects are freed, an address stands for the same one until any is.
  */
-__noinline int kb_call__read_code(struct kb_call_thread *t)
+static __always_inline int read_code(struct kb_call_thread *t)
 {
 	struct kb_call_known *known;
 	kb_u32 n_freed, epoch;
 	kb_u64 place;
 
-	if (!t)
-		return 0;
 	if (kb_call__with_c() && t->c.method) {
 		t->identity = (t->c.method ^ t->proc ^ IDENTITY_C) * HASH_FACTOR;
 		return 1;
@@ -128,6 +105,11 @@ __noinline int kb_call__read_code(struct kb_call_thread *t)
 	known->epoch = epoch;
 	known->n_freed = n_freed;
 	return t->identity != 0;
+}
+
+__noinline int kb_call__read_code(struct kb_call_thread *t)
+{
+	return t && read_code(t);
 }
 
 /* ---------------------------------------------------------------- functions and edges */
@@ -269,13 +251,11 @@ static __always_inline kb_u32 take_chunk(void)
 	return number < KB_CALL_CHUNKS_MAX ? number : 0;
 }
 
-static __noinline int has_room(struct kb_call_thread *t)
+static __noinline int make_room(struct kb_call_thread *t)
 {
 	kb_u64 place = t->n_chunks;
 	kb_u32 number;
 
-	if (t->depth < place * KB_CALL_CHUNK_FRAMES)
-		return 1;
 	KB_OPAQUE(place);
 	if (place >= KB_CALL_THREAD_CHUNKS)
 		return 0;
@@ -287,15 +267,13 @@ static __noinline int has_room(struct kb_call_thread *t)
 	return 1;
 }
 
-__noinline int kb_call__push(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now,
-			     kb_u32 counted)
+static __always_inline int push(struct kb_call_thread *t, const struct kb_layout *layout,
+				kb_u64 now, kb_u32 counted)
 {
 	struct kb_call_frame *top;
 	struct kb_call_edge *edge;
 	kb_u32 number, *level, index;
 
-	if (!t || !layout)
-		return 0;
 	number = edge_to(t, layout);
 	edge = bpf_map_lookup_elem(&call_edges, &number);
 	if (!number || !edge)
@@ -309,7 +287,7 @@ __noinline int kb_call__push(struct kb_call_thread *t, const struct kb_layout *l
 		edge->recursive += *level != 0;
 		edge->edge_recursive += edge->live != 0;
 	}
-	if (!has_room(t)) {
+	if (t->depth >= t->n_chunks * KB_CALL_CHUNK_FRAMES && !make_room(t)) {
 		kb_count(KB_L_CALLS_TOO_DEEP, 1);
 		return 1;
 	}
@@ -329,6 +307,22 @@ __noinline int kb_call__push(struct kb_call_thread *t, const struct kb_layout *l
 	top->overhead = 0;
 	top->instr = kb_call__with_c() ? t->c.instr : 0;
 	return 1;
+}
+
+__noinline int kb_call__push(struct kb_call_thread *t, const struct kb_layout *layout,
+			     kb_u32 counted)
+{
+	return t && layout && push(t, layout, 0, counted);
+}
+
+__noinline int kb_call__begin(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now)
+{
+	if (!t || !layout)
+		return 0;
+	kb_count(KB_L_CALLS_SEEN, 1);
+	if (!read_code(t) || !push(t, layout, now, 1))
+		kb_count(t->failure, 1);
+	return 0;
 }
 
 /* Ends the call on top. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,6 +320,8 @@ static struct kb_error *find_in(struct kb_call_probes *probes, const struct kb_e
 		cookie |= register_of(&found, &found.probes[i]);
 		if (found.probes[i].specializes)
 			cookie |= KB_POINT_SPECIALIZES;
+		kb_debug("%s at 0x%" PRIx64, kb_eval_role__name(found.probes[i].role),
+			 found.probes[i].at.address);
 		KB_TRY(add_point(probes, file, cookie, &found.probes[i].at));
 	}
 	return describe(probes, elf, file, info, &found);
