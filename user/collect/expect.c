@@ -7,8 +7,9 @@
 #include "collect/command_path.h"
 #include "collect/expect.h"
 
-#define INSTALLED_MAX (KB_IMAGES_MAX / 4) /* of each place: the others' processes need room, too   \
-					   */
+#define INSTALLED_MAX                                                                              \
+	(KB_IMAGES_MAX / 4) /* of each place: the others' processes need room, too                 \
+			     */
 
 static void note(const char *path, struct kb_error *err)
 {
