@@ -129,6 +129,7 @@ static __always_inline struct kb_call_thread *begin(void)
 	if (kb_call__with_c())
 		rebase(&t->image, proc->code_type - image->code_type);
 	t->tstate = 0;
+	t->shim = 0;
 	t->epoch = call_control.epoch;
 	kb_send_thread(proc, bpf_get_current_pid_tgid());
 	return t;
@@ -188,9 +189,13 @@ static __noinline int not_counted(struct kb_call_thread *t)
 static __always_inline int count(struct kb_call_thread *t, const struct kb_layout *layout,
 				 kb_u64 now)
 {
-	if (!kb_call__is_by_top(t) && !kb_call__find_caller(t, layout, now))
+	enum kb_call_caller caller = kb_call__known_caller(t);
+
+	if (!caller)
+		caller = kb_call__find_caller(t, layout, now);
+	if (!caller)
 		return not_counted(t);
-	return kb_call__begin(t, layout, now);
+	return kb_call__begin(t, layout, now, caller == KB_CALLER_BELOW_TOP);
 }
 
 /* Does a frame begin to run, or run on? It is the one at hand then. */

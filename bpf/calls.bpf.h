@@ -111,7 +111,7 @@ struct kb_call_recent {
 	kb_u32 edge;
 	kb_u32 function;
 };
-#define KB_CALL_RECENT_BITS 6
+#define KB_CALL_RECENT_BITS 8
 #define KB_CALL_RECENT	    (1 << KB_CALL_RECENT_BITS)
 
 /* A code object that was read and has not been freed since. */
@@ -120,7 +120,7 @@ struct kb_call_known {
 	kb_u32 proc, epoch, n_freed; /* of when it was read */
 	kb_u32 reserved;
 };
-#define KB_CALL_KNOWN_BITS 6
+#define KB_CALL_KNOWN_BITS 8
 #define KB_CALL_KNOWN	   (1 << KB_CALL_KNOWN_BITS)
 
 /* Only when C functions are counted: calls_c.bpf.c. */
@@ -158,7 +158,8 @@ struct kb_call_thread {
 	kb_u32 failure;	 /* the ledger's reason why a call is not counted */
 	kb_u32 by_c;	 /* C code called it */
 	kb_u32 checks;
-	kb_u32 reserved;
+	kb_u32 shim_freed; /* call_control.n_freed of when that was found: */
+	kb_u64 shim;	   /* the instruction at which frames stand that are a class's */
 	struct kb_call_c c;
 	struct kb_call_image image;
 	/* The edges taken last, each in one place: most calls are by an edge that was there before.
@@ -253,14 +254,37 @@ static __always_inline int kb_call__may_be_no_function(struct kb_call_thread *t)
 
 #define KB_OWNER_GENERATOR 1 /* FRAME_OWNED_BY_GENERATOR, 3.11 to 3.15 */
 
-/* Is the caller of the frame at hand, as nearly always, the top of the shadow stack? No class calls
- * a generator's frame. */
-static __always_inline int kb_call__is_by_top(struct kb_call_thread *t)
+/* Where the caller of the frame at hand is on the shadow stack. */
+enum kb_call_caller {
+	KB_CALLER_UNKNOWN = 0,
+	KB_CALLER_ON_TOP = 1,
+	KB_CALLER_BELOW_TOP = 2, /* whose call has ended: seen only now */
+};
+
+static __always_inline enum kb_call_caller kb_call__near_top(struct kb_call_thread *t,
+							     kb_u64 caller)
+{
+	struct kb_call_frame *at = kb_call__top(t);
+
+	if (!at || at->frame == caller)
+		return at ? KB_CALLER_ON_TOP : KB_CALLER_UNKNOWN;
+	at = !kb_call__with_c() && t->depth > 1 ? kb_call__at(t, t->depth - 2) : NULL;
+	return at && at->frame == caller ? KB_CALLER_BELOW_TOP : KB_CALLER_UNKNOWN;
+}
+
+/* Without a look at the caller itself, where it can be no class's. No class calls a generator's
+ * frame, nor is it one. */
+static __always_inline enum kb_call_caller kb_call__known_caller(struct kb_call_thread *t)
 {
 	struct kb_call_frame *top = kb_call__top(t);
 
-	return top && top->frame == t->previous && !kb_call__with_c() &&
-	       (t->owner == KB_OWNER_GENERATOR || !kb_call__may_be_no_function(t));
+	if (!top || kb_call__with_c())
+		return KB_CALLER_UNKNOWN;
+	if (top->frame == t->previous && top->owner == KB_OWNER_GENERATOR)
+		return KB_CALLER_ON_TOP;
+	if (t->owner != KB_OWNER_GENERATOR && kb_call__may_be_no_function(t))
+		return KB_CALLER_UNKNOWN;
+	return kb_call__near_top(t, t->previous);
 }
 
 /* NULL: none is free, which is the thread's failure then. */
@@ -306,16 +330,20 @@ int kb_call__read_frame(struct kb_call_thread *t, const struct kb_layout *layout
 int kb_call__read_code(struct kb_call_thread *t);
 
 /*
- * Makes the frame that called the one at hand the top of the shadow stack; the frame at hand
- * stays what it is. Returns 0 where that is not possible, which has been counted.
+ * Makes the frame that called the one at hand the top of the shadow stack, or finds it right below;
+ * the frame at hand stays what it is. KB_CALLER_UNKNOWN where that is not possible, which has been
+ * counted. With C functions it is never below.
  */
-int kb_call__find_caller(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now);
+enum kb_call_caller kb_call__find_caller(struct kb_call_thread *t, const struct kb_layout *layout,
+					 kb_u64 now);
 
 /* Puts the frame at hand on top. counted: its call begins now. Not clocked. Returns 0 when there is
  * no room, t->failure says why. */
 int kb_call__push(struct kb_call_thread *t, const struct kb_layout *layout, kb_u32 counted);
-/* The same for Python's call that begins now, clocked: counts it, or why not. */
-int kb_call__begin(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now);
+/* The same for Python's call that begins now, clocked: counts it, or why not. ended: the call on
+ * top has ended. */
+int kb_call__begin(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now,
+		   kb_u32 ended);
 
 /* Where a frame stands; 0: unreadable. */
 kb_u64 kb_call__instr_of(const struct kb_layout *layout, kb_u64 frame);

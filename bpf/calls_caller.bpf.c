@@ -77,8 +77,18 @@ static __always_inline int is_no_function(struct kb_call_thread *t, const struct
 		t->by_c = 1;
 		return 1;
 	}
-	return t->image.init_check && !kb_read_user(&opcode, 1, t->instr) &&
-	       opcode == t->image.init_check;
+	if (!t->image.init_check)
+		return 0;
+	if (t->instr == t->shim && t->shim_freed == call_control.n_freed)
+		return 1;
+	if (kb_read_user(&opcode, 1, t->instr) || opcode != t->image.init_check)
+		return 0;
+	/* It is the same code for all classes. */
+	if (t->image.sees_freed) {
+		t->shim = t->instr;
+		t->shim_freed = call_control.n_freed;
+	}
+	return 1;
 }
 
 static long chain_step(kb_u64 index, struct chaining *c)
@@ -162,19 +172,20 @@ static __always_inline int resync(struct kb_call_thread *t, const struct kb_layo
 
 /* If a frame stands for no function: goes to the one behind it. The frame at hand stays the same.
  */
-static __noinline int behind(struct kb_call_thread *t, const struct kb_layout *layout,
-			     kb_u64 *previous)
+static __always_inline int behind(struct kb_call_thread *t, const struct kb_layout *layout,
+				  kb_u64 *previous)
 {
-	kb_u64 frame = t->frame, code = t->code, instr = t->instr;
+	kb_u64 frame = t->frame, code = t->code, instr = t->instr, owner = t->owner;
 	int is = 0;
 
-	if (kb_call__read_frame(t, layout, *previous) && is_no_function(t, layout)) {
+	if (kb_call__take_frame(t, layout, *previous) && is_no_function(t, layout)) {
 		*previous = t->previous;
 		is = 1;
 	}
 	t->frame = frame;
 	t->code = code;
 	t->instr = instr;
+	t->owner = owner;
 	return is;
 }
 
@@ -192,34 +203,38 @@ static __always_inline int is_by_c(struct kb_call_thread *t, const struct kb_lay
 	return layout->frame_is_entry == KB_NO_OFFSET || t->head[entry & (KB_FRAME_SPAN - 1)];
 }
 
-__noinline int kb_call__find_caller(struct kb_call_thread *t, const struct kb_layout *layout,
-				    kb_u64 now)
+/* It is not near the top, or behind frames that stand for no function. */
+static __noinline enum kb_call_caller
+search(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 previous, kb_u64 now)
 {
-	struct kb_call_frame *top;
-	kb_u64 previous;
-
-	if (!t || !layout)
-		return 0;
-	previous = t->previous;
-	t->by_c = kb_call__with_c() && is_by_c(t, layout);
-	if (previous && kb_call__may_be_no_function(t))
-		behind(t, layout, &previous);
-	top = kb_call__top(t);
-	if (top && top->frame == previous)
-		return 1;
 	if (previous && pop_to_caller(t, layout, previous, now))
-		return 1;
-	/* Frames that stand for no function: the caller is behind them. */
+		return KB_CALLER_ON_TOP;
 	for (int i = 0; i < NO_FUNCTIONS_MAX && previous; i++) {
 		if (!behind(t, layout, &previous))
 			break;
 		if (previous && pop_to_caller(t, layout, previous, now))
-			return 1;
+			return KB_CALLER_ON_TOP;
 	}
 	if (!previous) {
 		kb_call__pop_to(t, 0, now);
-		return 1;
+		return KB_CALLER_ON_TOP;
 	}
 	t->previous = previous;
-	return resync(t, layout, now);
+	return resync(t, layout, now) ? KB_CALLER_ON_TOP : KB_CALLER_UNKNOWN;
+}
+
+__noinline enum kb_call_caller kb_call__find_caller(struct kb_call_thread *t,
+						    const struct kb_layout *layout, kb_u64 now)
+{
+	enum kb_call_caller found;
+	kb_u64 previous;
+
+	if (!t || !layout)
+		return KB_CALLER_UNKNOWN;
+	previous = t->previous;
+	t->by_c = kb_call__with_c() && is_by_c(t, layout);
+	if (previous && kb_call__may_be_no_function(t))
+		behind(t, layout, &previous);
+	found = previous ? kb_call__near_top(t, previous) : KB_CALLER_UNKNOWN;
+	return found ? found : search(t, layout, previous, now);
 }

@@ -306,6 +306,7 @@ static __always_inline int push(struct kb_call_thread *t, const struct kb_layout
 	top->children = 0;
 	top->overhead = 0;
 	top->instr = kb_call__with_c() ? t->c.instr : 0;
+	top->owner = t->owner;
 	return 1;
 }
 
@@ -313,16 +314,6 @@ __noinline int kb_call__push(struct kb_call_thread *t, const struct kb_layout *l
 			     kb_u32 counted)
 {
 	return t && layout && push(t, layout, 0, counted);
-}
-
-__noinline int kb_call__begin(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now)
-{
-	if (!t || !layout)
-		return 0;
-	kb_count(KB_L_CALLS_SEEN, 1);
-	if (!read_code(t) || !push(t, layout, now, 1))
-		kb_count(t->failure, 1);
-	return 0;
 }
 
 /* Ends the call on top. */
@@ -367,6 +358,19 @@ static __always_inline void pop(struct kb_call_thread *t, kb_u64 now)
 		caller->children += total;
 		caller->overhead += spent;
 	}
+}
+
+__noinline int kb_call__begin(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now,
+			      kb_u32 ended)
+{
+	if (!t || !layout)
+		return 0;
+	if (ended)
+		pop(t, now);
+	kb_count(KB_L_CALLS_SEEN, 1);
+	if (!read_code(t) || !push(t, layout, now, 1))
+		kb_count(t->failure, 1);
+	return 0;
 }
 
 struct popping {

@@ -98,17 +98,18 @@ struct kb_call_frame {
 	kb_u64 children; /* … how long in what it called, … */
 	kb_u64 overhead; /* … and what of all that were probes */
 	kb_u64 instr;	 /* of a C function: where its caller stood */
+	kb_u64 owner;	 /* 3.11+: of the frame */
 };
-KB_ASSERT_SIZE(struct kb_call_frame, 48);
+KB_ASSERT_SIZE(struct kb_call_frame, 56);
 
 #define KB_CALL_CHUNK_FRAMES 128
 /* Chunks of one thread: 65,536 calls deep. Python's default limit is 1,000. */
 #define KB_CALL_THREAD_CHUNKS 512
-#define KB_CALL_CHUNKS_MAX    4096 /* of all threads: half a million live calls, 25 MB */
+#define KB_CALL_CHUNKS_MAX    4096 /* of all threads: half a million live calls, 29 MB */
 struct kb_call_chunk {
 	struct kb_call_frame frames[KB_CALL_CHUNK_FRAMES];
 };
-KB_ASSERT_SIZE(struct kb_call_chunk, 6144);
+KB_ASSERT_SIZE(struct kb_call_chunk, 7168);
 
 /* A caller and what it called, in one thread at a time: nobody else writes to it. */
 struct kb_call_edge {
