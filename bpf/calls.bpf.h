@@ -329,13 +329,22 @@ int kb_call__read_frame(struct kb_call_thread *t, const struct kb_layout *layout
 /* And what tells its code object from others. */
 int kb_call__read_code(struct kb_call_thread *t);
 
-/*
- * Makes the frame that called the one at hand the top of the shadow stack, or finds it right below;
- * the frame at hand stays what it is. KB_CALLER_UNKNOWN where that is not possible, which has been
- * counted. With C functions it is never below.
- */
-enum kb_call_caller kb_call__find_caller(struct kb_call_thread *t, const struct kb_layout *layout,
-					 kb_u64 now);
+/* Where the frame is that called the one at hand, which may be behind one that stands for no
+ * function, if it is near; t->previous is that frame then. */
+enum kb_call_caller kb_call__near_caller(struct kb_call_thread *t, const struct kb_layout *layout);
+/* After that, where it is not: makes it the top of the shadow stack. KB_CALLER_UNKNOWN where that
+ * is not possible, which has been counted. */
+enum kb_call_caller kb_call__far_caller(struct kb_call_thread *t, const struct kb_layout *layout,
+					kb_u64 now);
+
+/* Both; with C functions it is never KB_CALLER_BELOW_TOP. */
+static __always_inline enum kb_call_caller
+kb_call__find_caller(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 now)
+{
+	enum kb_call_caller found = kb_call__near_caller(t, layout);
+
+	return found ? found : kb_call__far_caller(t, layout, now);
+}
 
 /* Puts the frame at hand on top. counted: its call begins now. Not clocked. Returns 0 when there is
  * no room, t->failure says why. */

@@ -203,10 +203,29 @@ static __always_inline int is_by_c(struct kb_call_thread *t, const struct kb_lay
 	return layout->frame_is_entry == KB_NO_OFFSET || t->head[entry & (KB_FRAME_SPAN - 1)];
 }
 
-/* It is not near the top, or behind frames that stand for no function. */
-static __noinline enum kb_call_caller
-search(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 previous, kb_u64 now)
+__noinline enum kb_call_caller kb_call__near_caller(struct kb_call_thread *t,
+						    const struct kb_layout *layout)
 {
+	kb_u64 previous;
+
+	if (!t || !layout)
+		return KB_CALLER_UNKNOWN;
+	t->by_c = kb_call__with_c() && is_by_c(t, layout);
+	previous = t->previous;
+	if (previous && kb_call__may_be_no_function(t))
+		behind(t, layout, &previous);
+	t->previous = previous;
+	return previous ? kb_call__near_top(t, previous) : KB_CALLER_UNKNOWN;
+}
+
+__noinline enum kb_call_caller kb_call__far_caller(struct kb_call_thread *t,
+						   const struct kb_layout *layout, kb_u64 now)
+{
+	kb_u64 previous;
+
+	if (!t || !layout)
+		return KB_CALLER_UNKNOWN;
+	previous = t->previous;
 	if (previous && pop_to_caller(t, layout, previous, now))
 		return KB_CALLER_ON_TOP;
 	for (int i = 0; i < NO_FUNCTIONS_MAX && previous; i++) {
@@ -221,20 +240,4 @@ search(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 previous
 	}
 	t->previous = previous;
 	return resync(t, layout, now) ? KB_CALLER_ON_TOP : KB_CALLER_UNKNOWN;
-}
-
-__noinline enum kb_call_caller kb_call__find_caller(struct kb_call_thread *t,
-						    const struct kb_layout *layout, kb_u64 now)
-{
-	enum kb_call_caller found;
-	kb_u64 previous;
-
-	if (!t || !layout)
-		return KB_CALLER_UNKNOWN;
-	previous = t->previous;
-	t->by_c = kb_call__with_c() && is_by_c(t, layout);
-	if (previous && kb_call__may_be_no_function(t))
-		behind(t, layout, &previous);
-	found = previous ? kb_call__near_top(t, previous) : KB_CALLER_UNKNOWN;
-	return found ? found : search(t, layout, previous, now);
 }
