@@ -5,12 +5,13 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import memory
 from auditing import HAS_AUDIT, TIMEOUT, Audit
 from harness import once, per_python
+from sampling import wait_until
+from test_dump import states_of
 from test_refs import sees_all
 
 # The interpreter is in a file that keelback has not seen before it is executed.
@@ -55,23 +56,10 @@ def test_sudden_end(env):
     keelback = env.popen("audit", "--", "/bin/sh", "-c", "echo $$; sleep 1; exec /bin/cat", stdin=subprocess.PIPE)
     pid = int(env.wait_line(keelback, "\n"))
     os.kill(keelback.pid, signal.SIGSTOP)
-    state(pid, "T")
+    wait_until(lambda: states_of(pid) == {"T"}, "the stop")
     os.kill(keelback.pid, signal.SIGKILL)
     keelback.stdin.write("goes on\n")
     keelback.stdin.flush()
     env.wait_line(keelback, "goes on")
     keelback.stdin.close()
-    state(pid, "")
-
-
-def state(pid, wanted, timeout=20):
-    """Waits for the state of a process: a letter, "" when it has ended."""
-    deadline = time.monotonic() + timeout
-    seen = None
-    while seen != wanted:
-        assert time.monotonic() < deadline, f"state {seen!r}, not {wanted!r}"
-        time.sleep(0.01)
-        try:
-            seen = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0].strip("Z")
-        except OSError:
-            seen = ""
+    wait_until(lambda: states_of(pid) <= {"Z"}, "its end")

@@ -7,9 +7,8 @@
 #include "collect/command_path.h"
 #include "collect/expect.h"
 
-#define INSTALLED_MAX                                                                              \
-	(KB_IMAGES_MAX / 4) /* of each place: the others' processes need room, too                 \
-			     */
+/* Of each place: the others' processes need room, too. */
+#define INSTALLED_MAX (KB_IMAGES_MAX / 4)
 
 static void note(const char *path, struct kb_error *err)
 {

@@ -103,7 +103,6 @@ static void on_new_process(pid_t pid, uint32_t proc, void *context)
 static void executed(pid_t pid, uint32_t image, void *context)
 {
 	struct kb_memory_tracer *t = context;
-
 	struct kb_error *err = kb_memory_processes__add_executed(t->processes, pid, image);
 
 	/* Said when it has begun, for then it is tried again. */

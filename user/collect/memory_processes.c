@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "collect/memory_processes.h"
 #include "system/maps.h"
+#include "system/process_file.h"
 
 #define FILES_MAX    256   /* interpreters, as KB_IMAGES_MAX */
 #define TRACED_MAX   16384 /* processes of a session; those that have ended keep their way */
@@ -187,25 +188,29 @@ static bool find_libc(pid_t pid, char path[64], char key[64], bool *replaced)
 	return map != NULL;
 }
 
-/* A file beside that of a mapping, whose path may be as we see it or as its process does; -1: none.
- */
+/* By its path as we see it, or as its process does. */
+static int open_path(pid_t pid, bool as_process, const char *path, int flags)
+{
+	return as_process ? kb_process_file__open(pid, path, flags) : open(path, flags | O_CLOEXEC);
+}
+
+/* A file beside that of a mapping; -1: none. */
 static int open_beside(pid_t pid, const struct kb_map *map, const char *name)
 {
-	const char *const roots[] = { "", "/proc/%d/root" };
+	const char *slash = strrchr(map->path, '/');
 	char path[PATH_MAX];
 	struct stat status;
 
-	for (int i = 0; i < 2; i++) {
-		int length = snprintf(path, sizeof(path), roots[i], pid);
-		size_t room = sizeof(path) - length, used;
-		const char *slash = strrchr(map->path, '/');
+	for (int as_process = 0; slash && as_process < 2; as_process++) {
+		int fd = open_path(pid, as_process, map->path, O_PATH);
+		bool is_it = fd >= 0 && !fstat(fd, &status) && status.st_ino == map->inode;
 
-		used = snprintf(path + length, room, "%s", map->path);
-		if (!slash || used >= room || stat(path, &status) || status.st_ino != map->inode)
+		if (fd >= 0)
+			close(fd);
+		if (!is_it)
 			continue;
-		length += slash - map->path;
-		snprintf(path + length, sizeof(path) - length, "/%s", name);
-		return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - map->path), map->path, name);
+		return open_path(pid, as_process, path, O_RDONLY | O_NONBLOCK);
 	}
 	return -1;
 }
