@@ -261,15 +261,16 @@ enum kb_call_caller {
 	KB_CALLER_BELOW_TOP = 2, /* whose call has ended: seen only now */
 };
 
-static __always_inline enum kb_call_caller kb_call__near_top(struct kb_call_thread *t,
-							     kb_u64 caller)
+/* top: that of the stack. */
+static __always_inline enum kb_call_caller
+kb_call__near_top(struct kb_call_thread *t, struct kb_call_frame *top, kb_u64 caller)
 {
-	struct kb_call_frame *at = kb_call__top(t);
+	struct kb_call_frame *below;
 
-	if (!at || at->frame == caller)
-		return at ? KB_CALLER_ON_TOP : KB_CALLER_UNKNOWN;
-	at = !kb_call__with_c() && t->depth > 1 ? kb_call__at(t, t->depth - 2) : NULL;
-	return at && at->frame == caller ? KB_CALLER_BELOW_TOP : KB_CALLER_UNKNOWN;
+	if (top->frame == caller)
+		return KB_CALLER_ON_TOP;
+	below = !kb_call__with_c() && t->depth > 1 ? kb_call__at(t, t->depth - 2) : NULL;
+	return below && below->frame == caller ? KB_CALLER_BELOW_TOP : KB_CALLER_UNKNOWN;
 }
 
 /* Without a look at the caller itself, where it can be no class's. No class calls a generator's
@@ -284,7 +285,7 @@ static __always_inline enum kb_call_caller kb_call__known_caller(struct kb_call_
 		return KB_CALLER_ON_TOP;
 	if (t->owner != KB_OWNER_GENERATOR && kb_call__may_be_no_function(t))
 		return KB_CALLER_UNKNOWN;
-	return kb_call__near_top(t, t->previous);
+	return kb_call__near_top(t, top, t->previous);
 }
 
 /* NULL: none is free, which is the thread's failure then. */
@@ -324,7 +325,7 @@ int kb_call__pop_to_frame(struct kb_call_thread *t, kb_u64 frame, kb_u64 now);
 /* Gives the memory of an empty stack back. */
 int kb_call__free(struct kb_call_thread *t);
 
-/* The same, not inlined. */
+/* kb_call__take_frame(), not inlined. */
 int kb_call__read_frame(struct kb_call_thread *t, const struct kb_layout *layout, kb_u64 frame);
 /* And what tells its code object from others. */
 int kb_call__read_code(struct kb_call_thread *t);

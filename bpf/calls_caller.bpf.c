@@ -206,6 +206,7 @@ static __always_inline int is_by_c(struct kb_call_thread *t, const struct kb_lay
 __noinline enum kb_call_caller kb_call__near_caller(struct kb_call_thread *t,
 						    const struct kb_layout *layout)
 {
+	struct kb_call_frame *top;
 	kb_u64 previous;
 
 	if (!t || !layout)
@@ -215,7 +216,8 @@ __noinline enum kb_call_caller kb_call__near_caller(struct kb_call_thread *t,
 	if (previous && kb_call__may_be_no_function(t))
 		behind(t, layout, &previous);
 	t->previous = previous;
-	return previous ? kb_call__near_top(t, previous) : KB_CALLER_UNKNOWN;
+	top = previous ? kb_call__top(t) : NULL;
+	return top ? kb_call__near_top(t, top, previous) : KB_CALLER_UNKNOWN;
 }
 
 __noinline enum kb_call_caller kb_call__far_caller(struct kb_call_thread *t,
@@ -228,6 +230,7 @@ __noinline enum kb_call_caller kb_call__far_caller(struct kb_call_thread *t,
 	previous = t->previous;
 	if (previous && pop_to_caller(t, layout, previous, now))
 		return KB_CALLER_ON_TOP;
+	/* Frames that stand for no function: the caller is behind them. */
 	for (int i = 0; i < NO_FUNCTIONS_MAX && previous; i++) {
 		if (!behind(t, layout, &previous))
 			break;
